@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/media/limits.h>
-#include <data/written_file.h>
+#include <data/tar_out.h>
 
 #include <algorithm>
 
@@ -11,18 +11,6 @@ namespace antiphon::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A header as POSIX has it; names are ours, and short.
-std::string tar_header(const std::string& name, uint64_t size) {
-  std::string block(512, '\0');
-  const auto put = [&](size_t at, const std::string& text) { block.replace(at, text.size(), text); };
-  put(0, name), put(100, "0000644"), put(108, "0000000"), put(116, "0000000"), put(124, fmt::format("{:011o}", size));
-  put(136, "00000000000"), put(148, "        "), put(156, "0"), put(257, std::string("ustar\0", 6) + "00");
-  unsigned sum = 0;
-  for (const unsigned char c : block) sum += c;
-  put(148, fmt::format("{:06o}", sum) + '\0');
-  return block;
-}
 
 class Archives : public RecordWriter {
  public:
@@ -54,23 +42,20 @@ class Archives : public RecordWriter {
     const auto path = path_.parent_path() / (path_.stem().string() + number + ".tar");
     check_new(path);
     files_.push_back({temporary_of(path), path});
-    out_ = std::make_unique<Out>(files_.back().temporary);
+    out_ = std::make_unique<TarOut>(files_.back().temporary);
   }
   void close() {
-    out_->write(std::string(1024, '\0'));
     out_->close();
     out_.reset();
   }
   void write(const std::string& name, std::string_view bytes) {
     if (!out_) open();
-    out_->write(tar_header(name, bytes.size()));
-    out_->write(bytes);
-    out_->write(std::string((512 - bytes.size() % 512) % 512, '\0'));
+    out_->write(name, bytes);
   }
   fs::path path_;
   int64_t shard_samples_, count_ = 0;
   std::vector<File> files_;
-  std::unique_ptr<Out> out_;
+  std::unique_ptr<TarOut> out_;
   std::vector<std::pair<std::string, std::string>> pending_;
 };
 

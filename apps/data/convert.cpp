@@ -58,6 +58,7 @@ int64_t add_all(const Input& input, const Layout& layout, RecordWriter& writer) 
   int64_t count = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
     const auto sample = completed(set, index, layout);
+    writer.begin(sample);
     const auto name_of = [&](size_t medium) { return writer.add(sample.media.at(medium)); };
     writer.add_record(layout.write(sample, {name_of, writer.is_table()}).dump());
     ++count;
@@ -83,9 +84,10 @@ void check_media(const Sample& before, const Sample& after) {
 }
 
 // What was written is read again, and must say the same.
-void check_written(const Input& input, const Layout& layout, const std::vector<RecordWriter::File>& files) {
+void check_written(const Input& input, const Layout& layout, const RecordWriter& writer,
+                   const std::vector<RecordWriter::File>& files) {
   std::vector<data::RecordSet> written;
-  for (const auto& file : files) written.emplace_back(data::SourceOptions{file.temporary.string()}, input.candidates);
+  for (const auto& file : files) written.emplace_back(writer.source_of(file), input.candidates);
   size_t part = 0;
   int64_t at = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
@@ -102,17 +104,18 @@ void check_written(const Input& input, const Layout& layout, const std::vector<R
 
 int convert(const ConvertFlags& flags) {
   const auto& layout = *std::ranges::find(layouts(), flags.layout, &Layout::name);
-  if (layout.lines_only && !flags.out.ends_with(".jsonl"))
+  if (layout.lines_only && !flags.out.ends_with(".jsonl") && !flags.out.ends_with('/'))
     fail(ErrorKind::config, fmt::format("'{}': the layout {} is written as lines", shown(flags.out), layout.name),
-         "name a .jsonl file");
-  const auto writer = make_writer(flags.out, flags.shard_samples);  // before all of a large set is read
+         "name a .jsonl file, or a folder OUT/ (Shar)");
+  const auto writer = make_writer(flags.out, layout.name, flags.shard_samples);  // before all of a large set is read
   try {
     const auto input = open_input(flags);
     const auto count = write_all(input, layout, *writer);
     const auto files = writer->finish();
-    check_written(input, layout, files);
-    for (const auto& file : files) std::filesystem::rename(file.temporary, file.path);
-    log::info(fmt::format("wrote {} records to {} files; each was read again and says the same", count, files.size()));
+    check_written(input, layout, *writer, files);
+    size_t written = 0;
+    for (const auto& file : files) std::filesystem::rename(file.temporary, file.path), written += file.count;
+    log::info(fmt::format("wrote {} records to {} files; each was read again and says the same", count, written));
   } catch (...) {
     writer->discard();
     throw;
@@ -123,11 +126,15 @@ int convert(const ConvertFlags& flags) {
 }  // namespace
 
 void add_data_convert(CLI::App& data, Action& action) {
-  auto* command =
-      data.add_subcommand("convert", "write samples in another form: lines, a list, WebDataset tars or a table");
+  auto* command = data.add_subcommand(
+      "convert", "write samples in another form: lines, a list, WebDataset tars, Shar, tarred manifests or a table");
   auto flags = std::make_shared<ConvertFlags>();
   command->add_option("file", flags->file, "a file of records, or a TOML configuration: its training data")->required();
-  command->add_option("out", flags->out, "OUT.jsonl, OUT.json (a list), or OUT.tar or OUT.parquet with the media in it")
+  command
+      ->add_option(
+          "out", flags->out,
+          "OUT.jsonl, OUT.json (a list), OUT.tar or OUT.parquet with the media in it, or a folder OUT/: Shar of the "
+          "layout lhotse_cut, tarred manifests of nemo_manifest")
       ->required();
   std::vector<std::string> names;
   for (const auto& layout : layouts()) names.push_back(layout.name);
@@ -138,7 +145,8 @@ void add_data_convert(CLI::App& data, Action& action) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command
-      ->add_option("--shard-samples", flags->shard_samples, "samples of each archive: OUT-000000.tar; 0: one archive")
+      ->add_option("--shard-samples", flags->shard_samples,
+                   "samples of each archive: OUT-000000.tar, …; 0: one archive")
       ->check(at_least(0))
       ->capture_default_str();
   command->callback([flags, &action] { action = [flags] { return convert(*flags); }; });

@@ -87,7 +87,7 @@ class Formats(Case):
         return next(source for source in found["sources"] if source["set"] == "train")
 
     def convert(self, source, out, *args, code=0):
-        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
+        return self.call("data", "convert", source, f"{self.data}/{out}", *args, code=code, threads=None).stderr
 
     def command(self, verb, *args, threads=1):
         return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
@@ -485,6 +485,51 @@ class Convert(Formats):
                 samples, rate = soundfile.read(self.data / name, always_2d=True, dtype="float32")
                 self.assertTrue(numpy.array_equal(cut.load_audio()[0], samples[begin:end, channel]))
                 self.assertEqual((cut.sampling_rate, cut.supervisions[0].text, lhotse.validate(cut)), (rate, {"whole": "low", "piece": "high", "two": "right"}[cut.id], None))
+
+    def spoken(self, count):
+        """Questions about recordings of their own, pieces among them; the first has a long name."""
+        found = []
+        for number in range(count):
+            make_tiny.write_wav(self.data / f"spoken_{number}.wav", 200 + 50 * number, random.Random(number), seconds=0.5)
+            piece = {"offset": 0.125, "duration": 0.25} if number % 2 else {}
+            found.append({"id": "long/" * 30 + "name" if number == 0 else f"spoken-{number}", "audio_filepath": f"spoken_{number}.wav", "text": "high" if number % 2 else "low", "context": "Said?", **piece})
+        return found, self.write("spoken.jsonl", found)
+
+    def test_as_shar(self):
+        """Archives that Lhotse reads, with the recordings' bytes; a set of them trains as the files do."""
+        found, path = self.spoken(5)
+        self.assertIn("wrote 5 records to 6 files", self.convert(path, "shar_out/", "--layout", "lhotse_cut", "--shard-samples", 2))
+        self.assertEqual(sorted(file.name for file in (self.data / "shar_out").iterdir()), [f"{kind}.{number:06}.{end}" for kind, end in (("cuts", "jsonl"), ("recording", "tar")) for number in range(3)])
+        more = f'source = "json_lines"\nsource_options = {{ archives = "{self.data}/shar_out/recording.*.tar" }}'
+        self.assertEqual(losses(self.trains(self.data / "shar_out" / "cuts.*.jsonl", "5 records, read by json_lines as lhotse_cut", more)), losses(self.trains(path, "5 records")))
+        if importlib.util.find_spec("lhotse"):
+            import lhotse
+            import numpy
+            import soundfile
+            cuts = list(lhotse.CutSet.from_shar(in_dir=self.data / "shar_out"))
+            self.assertEqual([(cut.id, cut.supervisions[0].text, cut.custom["context"]) for cut in cuts], [(one["id"], one["text"], "Said?") for one in found])
+            for cut, one in zip(cuts, found):
+                samples, rate = soundfile.read(self.data / one["audio_filepath"], dtype="float32")
+                begin = int(one.get("offset", 0) * rate)
+                self.assertTrue(numpy.array_equal(cut.load_audio()[0], samples[begin:][: int(one.get("duration", 1) * rate)]))
+
+    def test_as_tarred_manifests(self):
+        """As NeMo's script leaves them: a manifest for each archive, whose number each line has."""
+        found, path = self.spoken(5)
+        self.assertIn("wrote 5 records to 4 files", self.convert(path, "tarred_out/", "--layout", "nemo_manifest", "--shard-samples", 3))
+        out = self.data / "tarred_out"
+        lines = [record for number in range(2) for record in records(out / "sharded_manifests" / f"manifest_{number}.json")]
+        self.assertEqual([record["shard_id"] for record in lines], [0, 0, 0, 1, 1])
+        for record, one in zip(lines, found, strict=True):
+            with tarfile.open(out / f"audio_{record['shard_id']}.tar") as archive:
+                self.assertEqual(archive.extractfile(record["audio_filepath"]).read(), (self.data / one["audio_filepath"]).read_bytes())
+        more = f'source = "json_lines"\nsource_options = {{ archives = "{out}/audio__OP_0..1_CL_.tar" }}'
+        self.assertEqual(losses(self.trains(out / "sharded_manifests" / "manifest__OP_0..1_CL_.json", "5 records, read by json_lines as nemo_manifest", more)), losses(self.trains(path, "5 records")))
+        self.assertIn("is there already", self.convert(path, "tarred_out/", "--layout", "nemo_manifest", code=2))
+        self.assertIn("the layout messages has no folders", self.convert(path, "other_out/", code=2))
+        broken = self.write("broken.jsonl", [found[0], {"id": "gone", "audio_filepath": "gone.wav", "text": "x"}])
+        self.assertIn("gone.wav", self.convert(broken, "broken_out/", "--layout", "nemo_manifest", code=3))
+        self.assertEqual([*self.data.glob("broken_out*"), *self.data.glob("other_out*")], [])
 
     def test_configuration(self):
         """The options of a format hold."""

@@ -121,6 +121,7 @@ class Commands(Case):
         make_tiny.write_vila(folder / "NVILA-Lite-8B")
         make_tiny.write_smolvlm(folder / "SmolVLM2-500M-Video-Instruct")
         make_tiny.write_set(folder / "more.jsonl", 3, seed=8)
+        make_tiny.write_set(folder / "heard.jsonl", 3, seed=9, kinds=("audio",))
         shutil.copy(next((self.folder / "data").glob("*.png")), folder / "cat.png")
         shutil.copy(next((self.folder / "data").glob("*.wav")), folder / "prompt.wav")
         return folder
