@@ -1,5 +1,5 @@
-// antiphon export FILE --output DIR: a composed model as a Hugging Face directory that transformers loads, or a GGUF
-// file.
+// antiphon export FILE --output DIR: a composed model as a Hugging Face directory that transformers loads, as a GGUF
+// file, or what was trained beside it as an adapter of PEFT.
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/writable.h>
 #include <antiphon/model/export.h>
+#include <antiphon/model/export_adapter.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/export_check.h>
 #include <antiphon/run/loaded_model.h>
@@ -47,7 +48,15 @@ model::ExportOptions options_of(const ExportFlags& flags) {
   if (flags.dtype.starts_with("q"))
     fail(ErrorKind::config, fmt::format("--dtype {} is a format of GGUF files", flags.dtype),
          "add --format gguf, or take fp32, bf16 or fp16");
+  if (flags.format == "peft" && (flags.check || !flags.dtype.empty()))
+    fail(ErrorKind::config, "--format peft has neither --check nor --dtype", "leave them out");
   return {dtype_of(flags.dtype), {}};
+}
+
+void write_adapter(model::Model& model, const std::string& output) {
+  const auto report = model::export_adapter(model, output);
+  log::info(fmt::format("an adapter for {} in {}: {} tensors, LoRA of {} layers{}", report.base, output, report.tensors,
+                        report.sites, report.modules ? fmt::format(", {} modules whole", report.modules) : ""));
 }
 
 int run(const ExportFlags& flags) {
@@ -59,6 +68,7 @@ int run(const ExportFlags& flags) {
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);
   run::choose_adapters(model->lm(), flags.open);
+  if (flags.format == "peft") return write_adapter(*model, flags.output), 0;
   const auto report = model::export_model(*model, flags.output, options);
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
@@ -81,8 +91,12 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--output", flags->output, "directory or .gguf file to write")->required();
-  command->add_option("--format", flags->format, "huggingface: a directory; gguf: the language model for llama.cpp")
-      ->check(CLI::IsMember({"huggingface", "gguf"}));
+  command
+      ->add_option(
+          "--format", flags->format,
+          "huggingface: a directory; gguf: the language model for llama.cpp; peft: LoRA and trained connectors "
+          "as one adapter for the whole model of transformers")
+      ->check(CLI::IsMember({"huggingface", "gguf", "peft"}));
   command
       ->add_option(
           "--dtype", flags->dtype,
@@ -113,7 +127,8 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
 
 void add_export(CLI::App& program, Action& action) {
   add_to(program, action, "export",
-         "write the model as a Hugging Face directory that transformers loads, or as a GGUF file, adapters folded in");
+         "write the model as a Hugging Face directory that transformers loads, or as a GGUF file, adapters folded in; "
+         "or its adapters alone for PEFT");
 }
 
 void add_merge(CLI::App& program, Action& action) {

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
 
 import torch
 import transformers
+from peft import PeftModel
 from safetensors import safe_open
 
 import make_tiny
@@ -216,6 +217,46 @@ class Export(Case):
         self.assertIn("its connector is a 'linear' in place of a 'mlp'", text)
         self.loaded(transformers.LlamaForCausalLM, out)
         self.assertTrue((out / "connectors" / "image.safetensors").exists())
+
+    def for_peft(self, run, *args, code=0):
+        out = run.with_name(run.name + "_peft")
+        return out, self.call("export", run, "--output", out, "--format", "peft", *args, code=code).stderr
+
+    def test_an_adapter_for_peft(self):
+        """LoRA of two ranks and the projector of a LLaVA, on transformers' LLaVA."""
+        reference = self.reference(Llava)
+        lora = 'llm.peft = [{ plugin = "lora", rank = 4, alpha = 6, alpha_pattern = { down_proj = 3 }, targets = ["q_proj", "down_proj"], modules_to_save = ["lm_head"] }]\n'
+        lora += 'streams.image.encoder.peft = [{ plugin = "lora", rank = 2, alpha = 8, targets = ["fc1"] }]\n'
+        run = self.trained("for_peft", f'from = "{reference.folder}"\n{lora}', reference.folder / "train.jsonl")
+        out, text = self.for_peft(run)
+        self.assertRegex(text, rf"an adapter for {re.escape(str(reference.folder))} in \S+: \d+ tensors, LoRA of \d+ layers, 3 modules whole")
+        self.assertEqual(json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"], str(reference.folder))
+        model = PeftModel.from_pretrained(Llava.architecture.from_pretrained(reference.folder), out).eval()
+        sample = reference.samples[2]
+        ours = self.bench.ask("model", run=run, samples=named([sample]), folder=reference.folder)[1]["logits"]
+        with torch.no_grad():
+            self.assert_close(ours, model(**reference.prepare(sample)[3]).logits[0], "LoRA and a projector in PEFT")
+            self.assertGreater(relative(ours, reference.model(**reference.prepare(sample)[3]).logits[0]), 1e-3)
+
+    def test_what_is_no_adapter_for_peft(self):
+        reference = self.reference(LlavaNext)
+        data, base = reference.folder / "train.jsonl", f'from = "{reference.folder}"\n'
+        mixed = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"] }, { plugin = "ia3", name = "other" }]\nstreams.image.connector.trainable = false\n'
+        some = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"], only = "text" }]\nstreams.image.connector.trainable = false\n'
+        for name, more, said in [("newline", LORA, "'model.image_newline' was trained, and lies in no module of its own"), ("all", "llm.trainable = true\nstreams.image.connector.trainable = false\n", "llm was itself trained"),
+                                 ("mixed", mixed, "llm.peft.1 is not LoRA"), ("some", some, "llm.peft.0 changes some tokens only"), ("none", "", "the model has none")]:
+            with self.subTest(name):
+                run = self.trained(f"not_{name}", base + more, data)
+                out, text = self.for_peft(run, code=2)
+                self.assertIn(f"no adapter of PEFT can be written: {said}", text)
+                self.assertFalse(out.exists())
+        out, _ = self.for_peft(self.folder / "not_mixed", "--adapter", "none")
+        self.assertTrue((out / "adapter_model.safetensors").exists())
+        self.assertIn("leave them out", self.for_peft(self.folder / "not_mixed", "--dtype", "bf16", code=2)[1])
+        data = self.folder / "data" / "text.jsonl"
+        data.write_text(json.dumps({"messages": [{"role": "user", "content": "what"}, {"role": "assistant", "content": "red"}]}) + "\n")
+        bare = self.trained("bare", f'llm = {{ plugin = "llama", weights = "{self.folder}/models/llama", {LORA.strip().removeprefix("llm.")} }}\n', data)
+        self.assertIn("transformers has no model of all its parts", self.for_peft(bare, code=2)[1])
 
     def test_nothing_to_write_like(self):
         shape = ", ".join(f"{k} = {v}" for k, v in dict(vocab_size=make_tiny.vocab_size(), hidden_size=32, intermediate_size=64, num_layers=2, num_heads=4, max_positions=512).items())

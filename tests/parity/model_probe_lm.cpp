@@ -19,6 +19,7 @@
 #include <antiphon/engine/generator.h>
 #include <antiphon/model/combine_adapters.h>
 #include <antiphon/model/export.h>
+#include <antiphon/model/export_adapter.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
@@ -186,6 +187,7 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
         out.emplace_back("weight:" + site.path + ".weight", site.linear->dequantized(at::kFloat).contiguous());
     out.emplace_back("weight:lm_head.weight", model.llm().head_weight());
   }
+  if (request.contains("export_adapter")) model::export_adapter(model, request.at("export_adapter").get<std::string>());
   if (request.contains("export")) {
     model::export_model(model, request.at("export").get<std::string>());
   } else if (request.value("merge", false))
@@ -210,7 +212,7 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
   const auto steps = request.at("steps").get<size_t>();
   for (size_t step = 0; step < steps; ++step) {
     const TrainingPass pass(true, false, step);
-    auto& of_step = batches.empty() ? batch : batches[step % batches.size()];
+    auto of_step = batches.empty() ? batch : batches[step % batches.size()];  // a copy: media are encoded into it
     model.encode(of_step);
     const auto input = model.input_of(of_step);
     const TokenKindScope kinds(kinds_of(request, model, of_step));

@@ -10,10 +10,12 @@ namespace antiphon {
 
 // A part of a whole model; a slot's `part` names it.
 struct WholePart {
-  std::string name;             // "vision_tower"
-  std::string slot;             // where compose() puts it: "llm", "streams.image.encoder", "streams.image.connector"
-  std::string config_key;       // its own table in config.json, "vision_config"; empty: none
-  std::vector<NameRule> names;  // names in the whole checkpoint <-> what the part's own name map (or module) calls them
+  std::string name;        // "vision_tower"
+  std::string slot;        // where compose() puts it: "llm", "streams.image.encoder", "streams.image.connector"
+  std::string config_key;  // its own table in config.json, "vision_config"; empty: none
+  // Names in the whole checkpoint <-> what the part's own name map (or module) calls them. Of several spellings the
+  // first is that of files, and the last that of the modules of transformers 5, which PEFT's files have.
+  std::vector<NameRule> names;
 };
 
 class ModelFamily {

@@ -123,8 +123,8 @@ void check_same(const json& file, const json& attached, std::vector<std::string>
 
 }  // namespace
 
-void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map,
-                  const std::vector<Parameter>& of_part, const std::optional<StackedPart>& stacks) {
+AdapterFile adapter_file(const std::string& path, Peft& peft, const NameMap& map, const std::vector<Parameter>& of_part,
+                         const std::optional<StackedPart>& stacks) {
   NamedTensors tensors;
   if (has_virtual_tokens(peft)) {
     c10::AutoGradMode no_grad(false);
@@ -134,16 +134,21 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
       tensors.emplace_back(peft.key_of(checkpoint_path(name, map)), tensor);
     for (const auto& parameter : of_part) tensors.emplace_back(peft.key_of(parameter.name), *parameter.tensor);
   }
-  if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
-  auto config = peft.adapter_config();
-  if (stacks && !has_virtual_tokens(peft)) {
-    auto file = stacked_adapter({folder.string(), std::move(tensors), std::move(config)}, peft, *stacks);
-    tensors = std::move(file.tensors), config = std::move(file.config);
-  }
-  if (!base_model.empty()) config[kPeftBaseModel] = base_model;
+  if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + path);
+  AdapterFile file{path, std::move(tensors), peft.adapter_config()};
+  return stacks && !has_virtual_tokens(peft) ? stacked_adapter(std::move(file), peft, *stacks) : file;
+}
+
+void write_adapter(const fs::path& folder, AdapterFile file, const std::string& base_model) {
+  if (!base_model.empty()) file.config[kPeftBaseModel] = base_model;
   make_folder(folder, ErrorKind::weights);
-  save_safetensors(folder / tensors_name, tensors, {{"format", "pt"}});
-  write_json(folder / config_name, config);
+  save_safetensors(folder / tensors_name, file.tensors, {{"format", "pt"}});
+  write_json(folder / config_name, file.config);
+}
+
+void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map,
+                  const std::vector<Parameter>& of_part, const std::optional<StackedPart>& stacks) {
+  write_adapter(folder, adapter_file(folder.string(), peft, map, of_part, stacks), base_model);
 }
 
 LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options,

@@ -19,6 +19,11 @@ void save_adapter(const std::filesystem::path& folder, Peft& peft, const std::st
                   const NameMap& map = {}, const std::vector<Parameter>& of_part = {},
                   const std::optional<StackedPart>& stacks = std::nullopt);
 
+// The two halves of it: what is written, and the writing. `path`: for messages.
+AdapterFile adapter_file(const std::string& path, Peft& peft, const NameMap& map, const std::vector<Parameter>& of_part,
+                         const std::optional<StackedPart>& stacks);
+void write_adapter(const std::filesystem::path& folder, AdapterFile file, const std::string& base_model);
+
 // Reads an adapter into the attached parameters (on the meta device or not). Keys with the adapter's name "default"
 // in them are accepted too, and those of an adapter that was trained on the part within a larger model, or alone.
 // Error(weights), before anything is changed, if the file's configuration differs from what is attached (rank, alpha,

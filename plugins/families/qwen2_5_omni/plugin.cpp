@@ -43,11 +43,11 @@ class Thinker : public ModelFamily {
 };
 
 // Names as files on disk have them, then as transformers 5 has them in memory. What came out of a whole model's
-// directory keeps its prefix.
+// directory keeps its prefix; those without stand last again, since the thinker's class has none.
 std::vector<WholePart> Thinker::parts() const {
   GridRules seen;
   std::vector<NameRule> ears, projection;
-  const auto prefixes = prefix_.empty() ? std::vector<std::string>{"", "thinker."} : std::vector{prefix_};
+  const auto prefixes = prefix_.empty() ? std::vector<std::string>{"", "thinker.", ""} : std::vector{prefix_};
   for (const auto& prefix : prefixes) {
     seen.add_text(prefix);
     for (const std::string& before : {prefix, prefix + "model."}) {

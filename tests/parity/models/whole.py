@@ -8,7 +8,9 @@ import wave
 import numpy as np
 import torch
 import torch.nn.functional as F
+from peft import PeftModel, get_peft_model_state_dict
 from PIL import Image
+from safetensors.torch import load_file
 from tokenizer_parity import make_over_characters, over_characters
 from tokenizers import Tokenizer
 from transformers import (GraniteConfig, GraniteForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Ministral3Config, Ministral3ForCausalLM, MistralForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, Gemma3Processor, Gemma3TextConfig, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, Phi3Config, Phi3ForCausalLM, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
@@ -19,7 +21,7 @@ from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoP
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from . import tiny
-from .common import isolated, relative, starting
+from .common import isolated, likeliest, relative, starting
 from .conversations import audio, expand, image, make_tokenizer, named, text, turns, video, write_media
 from .encoder_adapters import lora_table, with_lora
 from .decoders import GROWING
@@ -142,6 +144,18 @@ class Whole:
     def positions(self, inputs):
         """[axes, tokens]"""
         return torch.arange(inputs["input_ids"].shape[1])[None]
+
+    def greedy(self, samples, answers):
+        """What is likeliest at each place of these answers."""
+        out = []
+        with torch.no_grad():
+            for sample, answer in zip(samples, answers, strict=True):
+                self.model.model.rope_deltas = None  # a grid's, of the conversation before
+                asked = self.model(**self.prepare(sample, answer=True)[3], use_cache=True)
+                # By themselves: an answer may have tokens that stand for media in a prompt.
+                written = self.model(input_ids=torch.tensor([answer[:-1]]), past_key_values=asked.past_key_values)
+                out.append(likeliest(torch.cat([asked.logits[0, -1:], written.logits[0]]), 1))
+        return out
 
     def answers(self, samples, **how):
         out = []
@@ -725,9 +739,28 @@ def read_again(bench, reference, samples=(0, 5)):
         bench.check(f"{reference.name}: a conversation read turn by turn, {i}", got["tokens"] == whole["tokens"] and got["computed"][1] < got["lengths"][1] - got["lengths"][0] + 8, f"{got['computed']} of {got['lengths']} tokens computed")
 
 
+def peft_export(bench, reference):
+    """LoRA and a connector that were trained here, as one adapter on the model that transformers has: it computes what was trained."""
+    case, sample, target = f"{reference.name}: adapter for PEFT", [reference.samples[2]], bench.new_folder()
+    _, tables = lora_on(reference, copy.deepcopy(reference.model), bench.new_folder(), LINEAR)
+    asked = dict(model=reference.table(trainable=False, more=tables), samples=named(sample), folder=reference.folder)
+    _, before = bench.ask("model", **asked)
+    _, out = bench.ask("model", **asked, steps=2, train='optimizer = { name = "sgd", lr = 0.1 }\n', export_adapter=target)
+    model = PeftModel.from_pretrained(reference.architecture.from_pretrained(reference.folder), target).eval()
+    kept, written = get_peft_model_state_dict(model), load_file(target / "adapter_model.safetensors")
+    same = kept.keys() == written.keys() and all(torch.equal(kept[name], value) for name, value in written.items())
+    bench.check(f"{case}: PEFT has each tensor of the file, and no other", same, sorted(kept.keys() ^ written.keys())[:4] or f"{len(written)} tensors")
+    connectors = [name for name in written if ".lora_" not in name]
+    bench.check(f"{case}: LoRA on both parts, the connector, and training changed what comes out", connectors and relative(out["logits"], before["logits"]) > 1e-3, f"{len(connectors)} of the connector")
+    with torch.no_grad():
+        bench.compare(f"{case}: logits", {"logits": out["logits"]}, {"logits": model(**reference.prepare(sample[0])[3]).logits[0]})
+
+
 def adapted(bench, reference):
     """LoRA of peft on the text model and on the tower; changes the reference."""
     samples = reference.samples
+    if isinstance(getattr(reference, "architecture", None), type):  # transformers has the model
+        peft_export(bench, reference)
     adapters, tables = lora_on(reference, reference.model, reference.folder, LINEAR)
     reference.model.zero_grad()
     theirs = reference.run(samples)[0]
@@ -803,14 +836,18 @@ def sizes(bench):
         counted(bench, f"{kind.name}, {name}", config, kind.architecture, published)
 
 
+def greedy(bench, reference, samples):
+    got = bench.ask("generate", model=reference.table(trainable=False), samples=named(samples), folder=reference.folder, max_tokens=32)[0]["tokens"]
+    bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got == reference.greedy(samples, got) and {len(answer) for answer in got} == {32})
+
+
 def vicuna(bench):
     reference = LlavaVicuna(bench)
     samples = [sample for sample in reference.samples if "<image>" not in str(sample)]
     _, out = ask(bench, reference, samples)
     expected = torch.cat([reference.processed(sample, False)[0] for sample in samples])
     bench.check(f"{reference.name}: ids of whole conversations", torch.equal(out["ids"], expected), f"{len(expected)} tokens")
-    got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(samples), folder=reference.folder, max_tokens=32)
-    bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
+    greedy(bench, reference, samples)
 
 
 def layout(bench, reference):
@@ -854,8 +891,7 @@ def family(bench, kind):
     one_changed(bench, reference, batch, [len(out["ids"]) for out in alone])
     in_pieces(bench, reference)
     read_again(bench, reference, (0, 5) if len(samples) > 5 else (0,))
-    got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(samples), folder=reference.folder, max_tokens=32)
-    bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
+    greedy(bench, reference, samples)
     beams = dict(num_beams=3, length_penalty=0.5, repetition_penalty=1.0)
     # generate() repeats each sound by itself, which mixes up several, and fails for media of a Qwen3-VL without taps.
     few = [samples[1], samples[3]] if issubclass(kind, Qwen2Audio) else [samples[1]] if kind is Qwen3VlTied else samples[:4]
