@@ -239,12 +239,17 @@ def export(bench, case, model, table, rows):
         bench.compare(f"{case}: export, logits", {"logits": loaded.eval()(torch.tensor([rows[0]])).logits}, {"logits": model(torch.tensor([rows[0]])).logits})
 
 
-def answers(bench, case, model, table):
+def in_one_pass(model, prompt, answer):
+    with torch.no_grad():
+        return likeliest(model(torch.tensor([prompt + answer[:-1]])).logits[0], len(prompt))
+
+
+def answers(bench, case, model, table, greedy=in_one_pass):
+    """`greedy`: what is likeliest after a prompt and each beginning of an answer to it."""
     prompts = rows_of([9, 1, 23, 4], seed=12)
     ask = lambda prompts, **more: bench.ask("generate", model=table, ids=prompts, max_tokens=32, **more)[0]["tokens"]
     got = ask(prompts)
-    with torch.no_grad():
-        expected = [likeliest(model(torch.tensor([prompt + answer[:-1]])).logits[0], len(prompt)) for prompt, answer in zip(prompts, got)]
+    expected = [greedy(model, prompt, answer) for prompt, answer in zip(prompts, got)]
     bench.check(f"{case}: 32 greedy tokens, 4 prompts together", got == expected and {len(answer) for answer in got} == {32})
     bench.check(f"{case}: 32 greedy tokens, one by one", [ask([prompt])[0] for prompt in prompts] == expected)
     end = expected[2][9]  # some answers end early, and the others go on

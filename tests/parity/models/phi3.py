@@ -56,6 +56,12 @@ def old_spelling(folder):
     (folder / "config.json").write_text(json.dumps(config))
 
 
+def generated(model, prompt, answer):
+    """Token by token: LongRoPE's factors are those of the length that a text has by then."""
+    ids = torch.tensor([prompt])
+    return model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=len(answer), do_sample=False, eos_token_id=None, pad_token_id=0)[0, len(prompt):].tolist()
+
+
 def variant(bench, name, changes):
     title, folder = f"phi3 {name}", bench.new_folder()
     model = tiny.phi3(folder, **changes)
@@ -78,7 +84,7 @@ def variant(bench, name, changes):
             {"others": [1, 0, 0, 0, 0, 3], "where": "row"}, steps[3]]
     one_changed(bench, title, out, rows, model=table)
     through_cache(bench, title, theirs["hidden"], steps, back, model=table, ids=rows)
-    answers(bench, title, model, table)
+    answers(bench, title, model, table, generated)
     export(bench, title, model, table, rows)
     same_file(bench, title, folder, table, rows)
 

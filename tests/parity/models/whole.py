@@ -745,7 +745,7 @@ def peft_export(bench, reference):
     _, tables = lora_on(reference, copy.deepcopy(reference.model), bench.new_folder(), LINEAR)
     asked = dict(model=reference.table(trainable=False, more=tables), samples=named(sample), folder=reference.folder)
     _, before = bench.ask("model", **asked)
-    _, out = bench.ask("model", **asked, steps=2, train='optimizer = { name = "sgd", lr = 0.1 }\n', export_adapter=target)
+    _, out = bench.ask("model", **asked, steps=2, train='optimizer = { name = "sgd", lr = 0.02 }\n', export_adapter=target)
     model = PeftModel.from_pretrained(reference.architecture.from_pretrained(reference.folder), target).eval()
     kept, written = get_peft_model_state_dict(model), load_file(target / "adapter_model.safetensors")
     same = kept.keys() == written.keys() and all(torch.equal(kept[name], value) for name, value in written.items())
