@@ -19,6 +19,7 @@ EXPERTS = "test_parallel: experts that are divided among processes: loss and gra
 PARTS = "test_nn: a decoder that several processes compute together: loss and gradients are those of one"
 BITS = "distributed/replicate_test.py: Replicate.test_two_batches_a_step_to_the_bit"
 FAMILIES = "distributed/families_test.py: Families."
+VERIFIED = "distributed/verify_test.py: Verified."
 SMOOTHED = "distributed/tensor_test.py: Tensor.test_smoothed"
 
 SEND = "{ bucket.wait_for_it = group_.begin_sum(bucket.flat); }"
@@ -74,5 +75,8 @@ TABLE = [
     Mutation("the norm is of the own gradients", "train/optimizer.cpp", "if (joint) norm = std::sqrt(joint->add_up(norm * norm));", "", "distributed/copies_test.py: Copies.test_parts"),
     Mutation("running statistics are not added up", "train/trainer.cpp", "if (auto* group = agreement_.group()) group->sum(sum);", "", "distributed/replicate_test.py: Replicate.test_batch_statistics"),
     Mutation("held-out losses are of the own samples", "run/held_out.cpp", "group_->sum(total);", "", "distributed/replicate_test.py: Replicate.test_held_out_losses"),
+    Mutation("only what the world calls is compared", "train/together.cpp", "Numbers numbers;\n  for (const auto* each : group.with_ledgers())", "Numbers numbers;\n  for (const auto* each : {&group})", "test_train: processes that have called different things in one of their groups learn which"),
+    Mutation("gradients that were computed twice are not compared", "train/trainer_verify.cpp", "described(differing(first, gradient_prints(trained, exact)), loss, again.loss, exact);", "described({}, loss, again.loss, exact);", VERIFIED + "test_a_gradient_that_is_wrong_once"),
+    Mutation("statistics of a step that is computed twice move twice", "train/trainer_verify.cpp", "  put_statistics_back();\n", "", VERIFIED + "test_running_statistics_and_experts"),
     Mutation("the own pairs are taken for the first", "parallel/gather_rows.cpp", "if (rank < group->rank()) gathered.first += counts[static_cast<size_t>(rank)];", "", "test_parallel: rows of all processes, and where the own ones are among them"),
 ]

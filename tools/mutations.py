@@ -65,7 +65,7 @@ class Copy:
     def make(self, tests):
         """The end of what the compiler says if it fails, else nothing."""
         units = sorted({test.split(":")[0] for test in tests if test.startswith("test_")})
-        whole = ["antiphon_program", "plugin_held_values", *(f"plugin_{name}" for name in PLUGINS)] if any(test.startswith("distributed/") for test in tests) else []
+        whole = ["antiphon_program", "plugin_held_values", "plugin_wavering", *(f"plugin_{name}" for name in PLUGINS)] if any(test.startswith("distributed/") for test in tests) else []
         done = subprocess.run(["ninja", "-C", self.build, *units, *whole], capture_output=True, text=True)
         return done.stdout[-3000:] if done.returncode else ""
 

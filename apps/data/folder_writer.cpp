@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 class Folder : public RecordWriter {
  public:
   Folder(const fs::path& folder, int64_t shard_samples) : path_(folder), shard_samples_(shard_samples) {
-    check_new(path_);
+    check_new(path_), check_new(temporary());
     fs::create_directories(temporary());
   }
   void begin(const Sample& sample) override { sample_ = sample.id; }

@@ -125,7 +125,7 @@ class Fsdp(Together):
         self.assertEqual(len(written), 4)
 
     def test_whole_matrices_on_other_meshes(self):
-        muon = sets(train__optimizer='{name="muon",lr=0.001}', train__schedule__name='"constant"')
+        muon = sets(train__steps=12, train__optimizer='{name="muon",lr=0.001}', train__schedule__name='"constant"')
         whole, _ = self.run_with("muon_whole", 1, *ALL, *muon)
         stations = ((3, 2, sets(parallel__fsdp=2)), (6, 4, sets(parallel__tensor=2, parallel__fsdp=2)), (9, 1, []), (12, 2, sets(parallel__tensor=2)))
         run = self.folder / "handed_muon"

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from together import Together
 from harness import checkpoints, main, records, sets
 
-RAMP = sets(train__ramp__from=2, train__ramp__by=2, train__ramp__every=5, train__accumulate=6)
+RAMP = sets(train__steps=12, train__ramp__from=2, train__ramp__by=2, train__ramp__every=5, train__accumulate=6)
 BATCHES = [2] * 5 + [4] * 5 + [6] * 2
 
 
@@ -24,7 +24,7 @@ class Ramp(Together):
         self.assertEqual((self.batches(one), self.batches(two)), (BATCHES, BATCHES))
         samples = [record["train/samples"] for record in records(one / "metrics.jsonl")]
         self.assertGreater(sum(samples[10:]) / 2, 2 * sum(samples[:5]) / 5)
-        whole, done = self.run_with("whole", 1, *sets(train__accumulate=6))
+        whole, done = self.run_with("whole", 1, *sets(train__accumulate=6, train__steps=12))
         rates = [[record["train/lr"] for record in records(run / "metrics.jsonl")] for run in (one, whole)]
         self.assertEqual(*rates)
         self.assertNotIn("train/batches", records(whole / "metrics.jsonl")[0])
