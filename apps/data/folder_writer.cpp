@@ -6,11 +6,13 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/media/limits.h>
 #include <data/tar_out.h>
 
 #include <algorithm>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +26,13 @@ class Folder : public RecordWriter {
  public:
   Folder(const fs::path& folder, int64_t shard_samples) : path_(folder), shard_samples_(shard_samples) {
     check_new(path_), check_new(temporary());
-    fs::create_directories(temporary());
+    if (const auto name = path_.string();
+        name.find_first_of("{}*?[") != std::string::npos || name.find("_OP_") != std::string::npos)
+      fail(ErrorKind::config, fmt::format("'{}' would be read as a pattern of several names", shown(name)),
+           "name a folder without brackets, '*', '?' and _OP_");
+    std::error_code failed;
+    if (!fs::create_directory(temporary(), failed))
+      fail_path(ErrorKind::config, "create the folder", temporary(), failed.value());
   }
   void begin(const Sample& sample) override { sample_ = sample.id; }
   std::string add(const MediaRef& ref) override {
@@ -92,6 +100,18 @@ class Folder : public RecordWriter {
 
 class Shar : public Folder {
   using Folder::Folder;
+  // Lhotse finds a recording by its cut's id as a path, and whoever unpacks the archive makes one of it.
+  void begin(const Sample& sample) override {
+    Folder::begin(sample);
+    const fs::path id(sample.id);
+    if (id.is_absolute() || id.filename().empty() || id.lexically_normal() != id || sample.id.starts_with(".."))
+      fail(
+          ErrorKind::data, fmt::format("the id '{}' is no path within an archive", shown(sample.id)),
+          "Shar names recordings by the ids of their cuts: take out \"//\", \"./\", \"../\" and a \"/\" at either end");
+    if (!ids_.insert(sample.id).second)
+      fail(ErrorKind::data, fmt::format("two samples have the id '{}'", shown(sample.id)),
+           "Shar names recordings by the ids of their cuts: give each its own");
+  }
   std::string member(size_t) const override { return sample_; }
   void prepare(Json& cut) override {
     auto& recording = cut.at("recording");
@@ -102,6 +122,7 @@ class Shar : public Folder {
   std::string archive_name() const override { return fmt::format("recording.{:06}.tar", shards_); }
   std::string lines_pattern() const override { return "cuts.*.jsonl"; }
   std::string archives_pattern() const override { return "recording.*.tar"; }
+  std::set<std::string> ids_;
 };
 
 class TarredManifests : public Folder {

@@ -53,10 +53,16 @@ model::ExportOptions options_of(const ExportFlags& flags) {
   return {dtype_of(flags.dtype), {}};
 }
 
+void warn_of(const std::vector<std::string>& unsaid, const std::string& output) {
+  for (const auto& option : unsaid)
+    log::warning(fmt::format("{}: {}: give what loads it the same, or it is another model", output, option));
+}
+
 void write_adapter(model::Model& model, const std::string& output) {
   const auto report = model::export_adapter(model, output);
   log::info(fmt::format("an adapter for {} in {}: {} tensors, LoRA of {} layers{}", report.base, output, report.tensors,
                         report.sites, report.modules ? fmt::format(", {} modules whole", report.modules) : ""));
+  warn_of(report.unsaid, output);
 }
 
 int run(const ExportFlags& flags) {
@@ -72,8 +78,7 @@ int run(const ExportFlags& flags) {
   const auto report = model::export_model(*model, flags.output, options);
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
-  for (const auto& option : report.unsaid)
-    log::warning(fmt::format("{}: {}: give what loads it the same, or it is another model", flags.output, option));
+  warn_of(report.unsaid, flags.output);
   if (!flags.check) return 0;
   const auto check = run::check_export(flags.open, flags.output, flags.bound);
   log::info(

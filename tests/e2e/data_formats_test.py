@@ -513,6 +513,16 @@ class Convert(Formats):
                 begin = int(one.get("offset", 0) * rate)
                 self.assertTrue(numpy.array_equal(cut.load_audio()[0], samples[begin:][: int(one.get("duration", 1) * rate)]))
 
+    def test_what_is_no_shar(self):
+        found, _ = self.spoken(2)
+        for number, (name, words) in enumerate({"a//b": "is no path within an archive", "../a": "is no path", "/a": "is no path", "spoken-1": "two samples have the id 'spoken-1'"}.items()):
+            path = self.write("odd_ids.jsonl", [{**found[0], "id": name}, found[1]])
+            self.assertIn(words, self.convert(path, f"odd_{number}/", "--layout", "lhotse_cut", code=3))
+        good = self.write("good_ids.jsonl", found)
+        self.assertIn("a pattern of several names", self.convert(good, "out{1}/", "--layout", "lhotse_cut", code=2))
+        self.assertIn("cannot create the folder", self.convert(good, "not/there/", "--layout", "lhotse_cut", code=2))
+        self.assertEqual([*self.data.glob("odd_[0-9]*"), *self.data.glob("out*"), *self.data.glob("not*")], [])
+
     def test_as_tarred_manifests(self):
         """As NeMo's script leaves them: a manifest for each archive, whose number each line has."""
         found, path = self.spoken(5)

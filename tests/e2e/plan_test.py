@@ -74,7 +74,7 @@ class Plan(Together):
                   "interleaved": [*stages, *sets(parallel__schedule='"interleaved"', parallel__chunks=2)]}
         trained = {"lora": [], "all": ALL, "recompute": [*ALL, *sets(train__recompute='"full"')]}
         for i, (name, mesh) in enumerate(meshes.items()):
-            for what, args in trained.items() if LONG else [list(trained.items())[i % 3]]:
+            for what, args in trained.items() if LONG else [list(trained.items())[1 if name == "interleaved" else i % 3]]:
                 # Of each layer what attention gives for half of the heads, which is exchanged before o_proj reads it.
                 kept = 8 * 2048 * (96 // 2) * 4 if name == "context" and what != "recompute" else 0
                 if (name, what) == ("interleaved", "recompute"):

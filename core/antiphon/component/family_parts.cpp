@@ -27,8 +27,9 @@ std::vector<WholePart> picture_parts(const std::vector<NameRule>& projector) {
           {"vision_tower",
            "streams.image.encoder",
            "vision_config",
+           {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}},
            // CLIP's and SigLIP's have one module less within a whole model of transformers 5.
-           {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}, {"model.vision_tower.{}", "vision_model.{}"}}},
+           {{"model.vision_tower.{}", "vision_model.{}"}}},
           {"multi_modal_projector", "streams.image.connector", "", projector}};
 }
 

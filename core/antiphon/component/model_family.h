@@ -16,6 +16,8 @@ struct WholePart {
   // Names in the whole checkpoint <-> what the part's own name map (or module) calls them. Of several spellings the
   // first is that of files, and the last that of the modules of transformers 5, which PEFT's files have.
   std::vector<NameRule> names;
+  // Names of such modules that no file has: asked first, in this direction alone.
+  std::vector<NameRule> modules = {};
 };
 
 class ModelFamily {
