@@ -104,7 +104,8 @@ class Shar : public Folder {
   void begin(const Sample& sample) override {
     Folder::begin(sample);
     const fs::path id(sample.id);
-    if (id.is_absolute() || id.filename().empty() || id.lexically_normal() != id || sample.id.starts_with(".."))
+    if (id.is_absolute() || id.filename().empty() || id.lexically_normal().string() != sample.id ||
+        sample.id.starts_with(".."))
       fail(
           ErrorKind::data, fmt::format("the id '{}' is no path within an archive", shown(sample.id)),
           "Shar names recordings by the ids of their cuts: take out \"//\", \"./\", \"../\" and a \"/\" at either end");

@@ -244,7 +244,7 @@ class Export(Case):
         first = self.compare_in_peft("lora", f'llm.peft = [{{ plugin = "lora", {several} }}]\n{tower}', 3)
         self.compare_in_peft("dora", 'llm.peft = [{ plugin = "lora", rank = 4, dora = true, targets = ["q_proj", "up_proj"] }]\n', 2)
         self.compare_in_peft("pissa", 'llm.peft = [{ plugin = "lora", rank = 4, init = "pissa", targets = ["v_proj"] }]\n', 2)
-        self.compare_in_peft("second", f'{LORA}streams.image.connector.weights = "{first}"\nstreams.image.connector.trainable = false\n', 2)
+        self.compare_in_peft("second", f'{LORA}streams.image.connector.weights = "{first}"\nstreams.image.connector.part = ""\nstreams.image.connector.trainable = false\n', 2)
 
     def test_what_is_no_adapter_for_peft(self):
         reference = self.reference(LlavaNext)
@@ -252,7 +252,6 @@ class Export(Case):
         mixed = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"] }, { plugin = "ia3", name = "other" }]\nstreams.image.connector.trainable = false\n'
         some = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"], only = "text" }]\nstreams.image.connector.trainable = false\n'
         for name, more, said in [("newline", LORA, "'model.image_newline' was trained, and lies in no module of its own"), ("all", "llm.trainable = true\nstreams.image.connector.trainable = false\n", "llm was itself trained, or comes from elsewhere"),
-                                 ("both", LORA + 'streams.image.connector.peft = [{ plugin = "lora", rank = 2, targets = ["layers.0"] }]\n', "was trained, and has LoRA, too"),
                                  ("elsewhere", LORA + f'streams.image.encoder = {{ plugin = "clip", weights = "{self.reference(Llava).folder}", part = "vision_tower" }}\nstreams.image.connector.trainable = false\n', "streams.image.encoder was itself trained, or comes from elsewhere"),
                                  ("mixed", mixed, "llm.peft.1 is not LoRA"), ("some", some, "llm.peft.0 changes some tokens only"), ("none", "", "the model has none")]:
             with self.subTest(name):
@@ -260,6 +259,9 @@ class Export(Case):
                 out, text = self.for_peft(run, code=2)
                 self.assertRegex(text, f"no adapter of PEFT can be written: .*{re.escape(said)}")
                 self.assertFalse(out.exists())
+        plain = self.reference(Llava).folder
+        both = self.trained("not_both", f'from = "{plain}"\n{LORA}streams.image.connector.peft = [{{ plugin = "lora", rank = 2, targets = ["layers.0"] }}]\n', plain / "train.jsonl")
+        self.assertIn("'model.multi_modal_projector.linear_1' was trained, and has LoRA, too", self.for_peft(both, code=2)[1])
         out, _ = self.for_peft(self.folder / "not_mixed", "--adapter", "none")
         self.assertTrue((out / "adapter_model.safetensors").exists())
         self.assertIn("leave them out", self.for_peft(self.folder / "not_mixed", "--dtype", "bf16", code=2)[1])
