@@ -20,8 +20,8 @@ class Archives : public RecordWriter {
     pending_.push_back({fmt::format("{}.{}{}", key(), pending_.size(), extension_for(ref, bytes)), std::move(bytes)});
     return pending_.back().first;
   }
-  void add_record(const std::string& json) override {
-    write(key() + ".json", json);
+  void add_record(const nlohmann::ordered_json& record) override {
+    write(key() + ".json", record.dump());
     for (const auto& [name, bytes] : pending_) write(name, bytes);
     pending_.clear();
     if (++count_ % std::max<int64_t>(1, shard_samples_) == 0 && shard_samples_ > 0) close();

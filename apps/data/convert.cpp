@@ -60,7 +60,7 @@ int64_t add_all(const Input& input, const Layout& layout, RecordWriter& writer) 
     const auto sample = completed(set, index, layout);
     writer.begin(sample);
     const auto name_of = [&](size_t medium) { return writer.add(sample.media.at(medium)); };
-    writer.add_record(layout.write(sample, {name_of, writer.is_table()}).dump());
+    writer.add_record(layout.write(sample, {name_of, writer.is_table()}));
     ++count;
   });
   return count;

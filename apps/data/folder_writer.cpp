@@ -8,6 +8,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/component/record/shards.h>
 #include <antiphon/media/limits.h>
 #include <data/tar_out.h>
 
@@ -26,8 +27,8 @@ class Folder : public RecordWriter {
  public:
   Folder(const fs::path& folder, int64_t shard_samples) : path_(folder), shard_samples_(shard_samples) {
     check_new(path_), check_new(temporary());
-    if (const auto name = path_.string();
-        name.find_first_of("{}*?[") != std::string::npos || name.find("_OP_") != std::string::npos)
+    const auto name = path_.string();
+    if (records::is_pattern(path_) || name.find_first_of("}*?[") != std::string::npos)
       fail(ErrorKind::config, fmt::format("'{}' would be read as a pattern of several names", shown(name)),
            "name a folder without brackets, '*', '?' and _OP_");
     std::error_code failed;
@@ -41,9 +42,9 @@ class Folder : public RecordWriter {
     pending_.emplace_back(name, std::move(bytes));
     return name;
   }
-  void add_record(const std::string& json) override {
+  void add_record(const Json& said) override {
     if (!tar_) open();
-    auto record = Json::parse(json);
+    auto record = said;
     prepare(record);
     for (const auto& [name, bytes] : pending_) tar_->write(name, bytes);
     pending_.clear();

@@ -27,11 +27,11 @@ class Lines : public RecordWriter {
     write_file_atomic(media_ / name, bytes, ErrorKind::config);
     return (media_.filename() / name).string();
   }
-  void add_record(const std::string& json) override {
+  void add_record(const nlohmann::ordered_json& record) override {
     if (list_)
-      out_.write((records_ == 0 ? "[\n" : ",\n") + json);
+      out_.write((records_ == 0 ? "[\n" : ",\n") + record.dump());
     else
-      out_.write(json + "\n");
+      out_.write(record.dump() + "\n");
     ++records_;
   }
   std::vector<File> finish() override {

@@ -9,6 +9,7 @@
 
 #include <antiphon/component/sample.h>
 #include <antiphon/data/options.h>
+#include <nlohmann/json.hpp>
 
 namespace antiphon::apps {
 
@@ -19,7 +20,7 @@ class RecordWriter {
   virtual void begin(const Sample& /*sample*/) {}
   // The medium's name in the record that follows.
   virtual std::string add(const MediaRef& ref) = 0;
-  virtual void add_record(const std::string& json) = 0;
+  virtual void add_record(const nlohmann::ordered_json& record) = 0;
   // Whether all records must be of the same types, and are said before any is written: all of them are added twice.
   virtual bool is_table() const { return false; }
   // Between the two times.

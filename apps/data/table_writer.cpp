@@ -22,8 +22,8 @@ class Table : public RecordWriter {
     record_.media.emplace(name, MediaBytes::memory(std::move(bytes), name));
     return name;
   }
-  void add_record(const std::string& json) override {
-    record_.bytes = json, record_.number = ++count_;
+  void add_record(const nlohmann::ordered_json& record) override {
+    record_.bytes = record.dump(), record_.number = ++count_;
     said_ ? sink_->add(record_) : sink_->describe(record_);
     record_ = {};
   }

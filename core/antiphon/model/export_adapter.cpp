@@ -46,6 +46,12 @@ void check_untrained(const Place& place, const WholePart& wanted, const Part& ll
                    "write a directory, which has all of it");
 }
 
+// nullptr: the whole model's directory has none there.
+const WholePart* part_at(const WholeModel& whole, const std::string& slot) {
+  const auto found = std::ranges::find(whole.parts(), slot, &WholePart::slot);
+  return found == whole.parts().end() ? nullptr : &*found;
+}
+
 void add_connector(OneAdapter& one, const Part& part, const WholePart& wanted) {
   for (const auto& parameter : part.module->parameters()) {
     if (parameter.fixed) continue;
@@ -60,19 +66,18 @@ void add_connector(OneAdapter& one, const Part& part, const WholePart& wanted) {
 void add_parts(OneAdapter& one, const std::vector<Place>& places, const WholeModel& whole, const MultimodalLm& lm) {
   const auto& llm = places.front().part;
   for (const auto& place : places) {
-    const auto wanted = std::ranges::find(whole.parts(), place.part.path, &WholePart::slot);
-    if (place.slot.kind == PartKind::peft || wanted == whole.parts().end()) continue;
+    const auto* wanted = part_at(whole, place.part.path);
+    if (place.slot.kind == PartKind::peft || !wanted) continue;
     if (place.slot.kind == PartKind::llm || place.slot.kind == PartKind::encoder)
       check_untrained(place, *wanted, llm, lm);
     else if (place.slot.kind == PartKind::head)
       refuse_adapter(fmt::format("the model has a {}", place.part.path), "write a directory");
   }
   if (!one.has_sites()) refuse_adapter("the model has none", "write a directory");
-  for (const auto& place : places) {
-    const auto wanted = std::ranges::find(whole.parts(), place.part.path, &WholePart::slot);
-    if (place.slot.kind == PartKind::connector && wanted != whole.parts().end() && is_changed(place, *wanted, llm))
+  for (const auto& place : places)
+    if (const auto* wanted = part_at(whole, place.part.path);
+        wanted && place.slot.kind == PartKind::connector && is_changed(place, *wanted, llm))
       add_connector(one, place.part, *wanted);
-  }
 }
 
 }  // namespace
@@ -91,7 +96,7 @@ AdapterReport export_adapter(Model& model, const fs::path& output) {
     const auto file =
         weights::adapter_file(path, *peft.method, {}, peft.also_trained(), StackedPart{peft.names, *peft.part});
     check_layers(file, peft.names);
-    one.add(file, *std::ranges::find(whole.parts(), peft.owner, &WholePart::slot));
+    one.add(file, *part_at(whole, peft.owner));
   }
   add_parts(one, places, whole, lm);
   auto report = one.write(output, whole.directory());
