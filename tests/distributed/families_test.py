@@ -1,7 +1,6 @@
 """Each family on each axis: the gradients of the first step by two processes are those of one. Whole models as they are published, tiny, and decoders
 in the place of Llama's."""
 
-import os
 import random
 import sys
 import unittest
@@ -10,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from gradients import OfGradients
-from harness import main, make_tiny, sets
+from harness import LONG, main, make_tiny, sets
 import tiny_omni
 import tiny_voxtral
 
@@ -18,7 +17,6 @@ FEW = sets(train__accumulate=2, train__tokens_per_batch=256)
 AXES = ("replicate", "fsdp", "pipeline")
 SHARING = ("context", "tensor")  # whose processes have the same batches, and each encodes some of the media
 PAIRS = (("tensor", "pipeline"), ("context", "pipeline"), ("tensor", "context"), ("tensor", "fsdp"))
-LONG = bool(os.environ.get("ANTIPHON_LONG"))
 
 # Of whole models what writes them, and the media that they take.
 WHOLE = {

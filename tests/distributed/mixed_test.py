@@ -2,7 +2,6 @@
 connector does not run, and all give what one process gives. On every axis, with the encoder frozen and trained."""
 
 import json
-import os
 import random
 import sys
 import unittest
@@ -11,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import ALL, Together, experts
-from harness import main, records, sets
+from harness import LONG, main, records, sets
 import make_tiny
 
 WAYS = 16  # of four batches, each with a picture or without
@@ -64,7 +63,7 @@ class Mixed(Together):
         self.compare_mixed(MESHES, 2)
 
     def test_four_processes(self):
-        self.compare_mixed(FOUR, 4, *([] if os.environ.get("ANTIPHON_LONG") else ["trained"]))
+        self.compare_mixed(FOUR, 4, *([] if LONG else ["trained"]))
 
 
 if __name__ == "__main__":

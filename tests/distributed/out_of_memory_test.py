@@ -9,9 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import ALL, COMMON, Together
-from harness import checkpoints, losses, main, sets
+from harness import LONG, checkpoints, losses, main, sets
 
-LONG = bool(os.environ.get("ANTIPHON_LONG"))  # every place, and either process without a launcher
 SHIM = os.environ.get("FAULT_SHIM", "")
 MESHES = {"copies": [], "fsdp": sets(parallel__fsdp=2), "pipeline": sets(parallel__pipeline=2), "tensor": sets(parallel__tensor=2)}
 WHAT = r"out of memory at step (\d+): (\d+ batches of at most \d+ tokens; the longest samples: \S+ \(\d+ tokens\)|its batches are drawn)"

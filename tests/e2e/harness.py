@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("ANTIPHON", str(ROOT / "build" / "bin" / "antiphon"))
 DEVICE = os.environ.get("ANTIPHON_TEST_DEVICE", "").removeprefix("cpu")  # "": the CPU
 ON_CPU = unittest.skipIf(DEVICE, "for a CPU")
+LONG = bool(os.environ.get("ANTIPHON_LONG"))  # ./dev test --long
 LIMIT = 60  # seconds that one command may take; a hang is a failure
 
 

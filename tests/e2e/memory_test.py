@@ -7,7 +7,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from harness import Case, main
+from harness import LONG, Case, main
 import make_tiny
 
 TOKENIZER = Path(make_tiny.TOKENIZER)
@@ -52,7 +52,6 @@ COMPOSITIONS = {
     "many narrow heads, adapters, auto": (llm("llama", {**SMALL, "num_heads": 96, "num_kv_heads": 6, "head_size": 8}) + LORA, (), "auto", 2048),
     "preference, many logits at once, fp32": (DPO + llm("llama", {**SMALL, "vocab_size": 32000}, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024, "checkpoint_every": 9}),
 }
-LONG = bool(os.environ.get("ANTIPHON_LONG"))
 FEW = ["full fine-tuning, fp32", "adapters, auto", "audio encoder, auto", "two streams and adapters, auto", "experts, fp32", "adapters over nf4, auto", "adapters, blocks computed again, fp32"]
 
 

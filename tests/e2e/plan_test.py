@@ -1,7 +1,6 @@
 """`antiphon plan` says what training then holds and sends."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,10 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
 
 from starters_test import namespaces_can_be_made
 from together import ALL, COMMON, Together, experts, limited_experts
-from harness import main, records, sets
+from harness import LONG, main, records, sets
 import tiny_dual
 
-LONG = bool(os.environ.get("ANTIPHON_LONG"))
 CONTROL = 1200  # bytes a step for each other process: records, ledgers, norms, who has gradients
 
 

@@ -1,12 +1,10 @@
 """A long training keeps its size: resident memory after the first steps does not grow, with pictures and sounds, augmentation, averages,
 checkpoints and held-out measurements on its way. 400 steps; 20,000 with ANTIPHON_LONG (`./dev test --long`)."""
-import os
 import subprocess
 import unittest
 
-from harness import DEVICE, Case, main, records, sets
+from harness import LONG, DEVICE, Case, main, records, sets
 
-LONG = bool(os.environ.get("ANTIPHON_LONG"))
 STEPS = 20000 if LONG else 400
 # Between the second tenth and the last: 60 bytes a step, less than any tensor or record that is lost in each. Seen: 0.3 MiB from step
 # 2,000 to 10,500, none of it after 7,000. In the first 400 steps pools and caches still fill.
