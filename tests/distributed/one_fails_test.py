@@ -4,6 +4,7 @@ said which process it was and why."""
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 import unittest
@@ -96,7 +97,7 @@ class OneFails(Together):
         codes, texts = self.timed(LIMIT, lambda: self.by_hand(by_hand, [{}, {}], *COMMON, *args))
         self.assertEqual(codes, [75, 3], texts)
         self.assertIn("samples are bad", texts[1])
-        self.assertIn("another process was asked to stop, or cannot draw its batches", texts[0])
+        self.assertIn("another process cannot draw its batches, as it says", texts[0])
         for ended in (run, by_hand):
             self.assertEqual(checkpoints(ended)[0], f"step_{max(losses(ended))}")  # no step is lost
 
@@ -116,18 +117,23 @@ class OneFails(Together):
                     self.assertIn("processes 0 and 1 compute a batch together and have drawn different ones", text)
                     self.assertIn("all must read the same files without errors", text)
 
-    @unittest.skipUnless(SHIM, "without the library that lets calls fail")
-    def test_a_medium_that_does_not_answer(self):
-        """The loader of one process waits for a picture for ever."""
-        run, picture = self.folder / "silent", self.config.parent / "data" / "train_21.png"
+    def one_waits(self, name, *options, **fault):
+        """(run, launcher, processes): one does not come by a picture, which process 1 alone draws, once an epoch."""
+        run, picture = self.folder / name, self.config.parent / "data" / "train_21.png"
         self.assertTrue(picture.exists())
-        env = {**os.environ, "LD_PRELOAD": SHIM, "FAULT_BELOW": str(picture), "FAULT_AT": "15", "FAULT_MODE": "hang"}
+        env = {**os.environ, "LD_PRELOAD": SHIM, "FAULT_BELOW": str(picture), **fault}
         args = [*sets(train__output=run), *COMMON, *TWO_ROWS, *sets(train__steps=100000)]
-        process = self.start("launch", self.config, "--procs", 2, "--stall", 3, "--restarts", 0, *args, env=env)
+        process = self.start("launch", self.config, "--procs", 2, "--restarts", 0, *options, *args, env=env)
         pids, end = [], time.monotonic() + LIMIT
         while len(pids) < 2:
             self.assertLess(time.monotonic(), end)
             pids = children(process)
+        return run, process, pids
+
+    @unittest.skipUnless(SHIM, "without the library that lets calls fail")
+    def test_a_medium_that_does_not_answer(self):
+        """The loader of one process waits for a picture for ever."""
+        run, process, pids = self.one_waits("silent", "--stall", 3, FAULT_AT="15", FAULT_MODE="hang")
         _, err = process.communicate(timeout=LIMIT)
         self.assertEqual(process.returncode, 6, err[-3000:])
         self.assertRegex(err, r"nothing has happened for \d+ s")
@@ -135,6 +141,21 @@ class OneFails(Together):
         self.assertRegex(err, r"process 0, step \d+: waits for the others in")
         self.assertGreater(max(losses(run)), 20)
         self.assertFalse([pid for pid in pids if Path(f"/proc/{pid}").exists()])
+
+    @unittest.skipUnless(SHIM, "without the library that lets calls fail")
+    def test_one_is_asked_to_stop_while_it_draws(self):
+        """The others have their batches, and say the same as it does."""
+        run, process, pids = self.one_waits("asked", FAULT_DELAY="3000")
+        self.wait_for_step(run, 20, process)
+        seen, end = -1, time.monotonic() + LIMIT
+        while seen < (seen := max(losses(run))):  # until it waits for the picture
+            self.assertLess(time.monotonic(), end)
+            time.sleep(1)
+        os.kill(pids[1], signal.SIGTERM)
+        _, err = process.communicate(timeout=LIMIT)
+        self.assertEqual(process.returncode, 75, err[-3000:])
+        self.assertEqual(err.count(f"stopped by signal 15 after step {max(losses(run))}; a checkpoint is written"), 2, err[-3000:])
+        self.assertEqual(checkpoints(run)[0], f"step_{max(losses(run))}")
 
 
 if __name__ == "__main__":

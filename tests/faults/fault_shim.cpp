@@ -1,19 +1,15 @@
 // Preloaded into the program by tests/faults: counts what it does to files below a folder, and at the k-th such call
 // kills the process or lets the call fail.
 //   FAULT_BELOW   the folder; nothing is counted without it
-//   FAULT_CALL    counts only calls of this name; with posix_memalign, wherever the files are, tensors of a page or
-//   more
-//                 that the first thread asks for, and each fails as if there were no memory
+//   FAULT_CALL    counts only calls of this name; with posix_memalign, wherever the files are, tensors of a page
+//                 or more that the first thread asks for, and each fails as if there were no memory
 //   FAULT_AT      k, from 1 on
-//   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+) every
-//   later
-//                 call that could need space fails, too; or hang: only openings to read are counted, and the k-th never
-//                 ends, as of a medium that does not answer
+//   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+)
+//                 every later call that could need space fails, too; or hang: only openings to read are counted, and
+//                 the k-th never ends, as of a medium that does not answer
 //   FAULT_RANK    of several processes the one to which all of this happens
 //   FAULT_DELAY   milliseconds that it takes to open a file below the folder for reading: a slow disk
-//
 //   FAULT_REPORT  file that takes how many calls there were
-//
 //   FAULT_LOG     file that takes what appears there and what is flushed, in order: "rename PATH", "mkdir PATH",
 //                 "fsync PATH"
 #include <dlfcn.h>

@@ -227,9 +227,10 @@ StepResult Trainer::step_or_save() {
   try {
     return step();
   } catch (const Error& error) {
-    if ((error.kind() != ErrorKind::preempted && !ends_together_) || step_ == 0) throw;
+    if ((error.kind() != ErrorKind::preempted && agreed_stop_ == 0) || step_ == 0) throw;
     put_statistics_back();
-    if (const int signal = stop_requested()) stop(signal);
+    const int64_t signal = stop_requested() ? stop_requested() : agreed_stop_;
+    if (signal != 0 && signal != kNoData) stop(static_cast<int>(signal));
     save_last();
     finish_progress();
     throw;

@@ -172,7 +172,7 @@ class Trainer {
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
   bool data_ended_ = false;     // all sources have, so there is no next step
-  bool ends_together_ = false;  // all have agreed that there is no next step, so that they can write a checkpoint
+  int64_t agreed_stop_ = 0;  // why all have agreed that there is no next step, so that they can write a checkpoint
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0, verified_ = 0;
   double loss_average_ = 0;
   double shown_waited_ = 0, shown_sent_ = 0;

@@ -155,10 +155,11 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   }
   agreed = agreement_.agree(own);
   saving_.reset();
-  ends_together_ = agreed.stop != 0;
+  agreed_stop_ = agreed.stop;
   if (reason && agreed.stop == own.stop) std::rethrow_exception(reason);
+  if (agreed.stop == kNoData) fail(ErrorKind::preempted, "another process cannot draw its batches, as it says");
   if (agreed.stop)
-    fail(ErrorKind::preempted, "another process was asked to stop, or cannot draw its batches, as it says");
+    fail(ErrorKind::preempted, fmt::format("another process was asked to stop, by signal {}", agreed.stop));
   return batches;
 }
 
