@@ -11,7 +11,7 @@ if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
     cmake_path(GET script STEM name)
     string(REGEX REPLACE "_test$" "" name ${name})
     add_test(NAME "${group}: ${name}" COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${script})
-    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>;FAULT_SHIM=$<TARGET_FILE:fault_shim>;NEW_SHIM=$<TARGET_FILE:new_shim>;FIXTURES=${CMAKE_BINARY_DIR}/fixtures" TIMEOUT 900)
+    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>;FAULT_SHIM=$<TARGET_FILE:fault_shim>;NEW_SHIM=$<TARGET_FILE:new_shim>;FIXTURES=${CMAKE_BINARY_DIR}/fixtures" TIMEOUT 1800)
   endforeach()
   foreach(name kill_points process resume stop run_folder)
     set_tests_properties("faults: ${name}" PROPERTIES TIMEOUT 3600)  # the long form, with ANTIPHON_LONG=1

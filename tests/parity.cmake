@@ -4,7 +4,7 @@ target_sources(model_probe PRIVATE parity/model_probe_lm.cpp parity/model_probe_
 function(antiphon_parity_test NAME SCRIPT)
   if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
     add_test(NAME "parity: ${NAME}" COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${CMAKE_CURRENT_SOURCE_DIR}/parity/${SCRIPT} ${ARGN})
-    set_tests_properties("parity: ${NAME}" PROPERTIES LABELS parity TIMEOUT 600)
+    set_tests_properties("parity: ${NAME}" PROPERTIES LABELS parity TIMEOUT 1800)
   endif()
 endfunction()
 # In one run, for the sake of the references: the chosen kernels, those of lesser processors, and without oneDNN's float32 products.
@@ -14,7 +14,7 @@ if(TEST "parity: models, other transformers")
   set_tests_properties("parity: models, other transformers" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 7200)
 endif()
 if(TEST "parity: models")
-  set_tests_properties("parity: models" PROPERTIES TIMEOUT 1500 COST 600)  # 4,000 cases
+  set_tests_properties("parity: models" PROPERTIES TIMEOUT 3600 COST 600)  # 4,000 cases
 endif()
 # The pages that say what works are made of what was tested.
 if(TEST "parity: models" AND ANTIPHON_FFMPEG)

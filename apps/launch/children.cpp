@@ -10,6 +10,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/comm/leave.h>
 #include <antiphon/comm/place.h>
 #include <antiphon/early/cpu_quota.h>
@@ -113,6 +114,21 @@ void Children::become(const LaunchPlan& plan, int index, int listener, int port,
 void Children::pass_on(int signal) {
   for (const auto& child : children_)
     if (child.pid > 0) kill(child.pid, signal);
+}
+
+void Children::ask_others(int signal) {
+  sigval of_others{};
+  of_others.sival_int = kAskedOther;
+  for (const auto& child : children_)
+    if (child.pid > 0) sigqueue(child.pid, signal, of_others);
+}
+
+bool Children::writes_last() const {
+  for (int i = 0; i < count(); ++i)
+    if (const auto& one = page(i); children_[static_cast<size_t>(i)].pid > 0 && one.slow > 0 && one.waits == 0 &&
+                                   std::strncmp(one.doing, beacon::kWritesLast, sizeof one.doing) == 0)
+      return true;
+  return false;
 }
 
 void Children::kill_all() {

@@ -39,6 +39,8 @@ class Children {
 
   bool running() const { return left_ > 0; }
   void pass_on(int signal);
+  // The same if somebody else asked one of them, which must not count as asking that one again.
+  void ask_others(int signal);
   // What these end with is no reason of anything, so it is not in ended().
   void kill_all();
   // Shows lines that were written, and takes in those that have ended.
@@ -47,6 +49,8 @@ class Children {
   const beacon::Page& page(int index) const { return pages_[index]; }
   int first_rank() const { return first_rank_; }
   int count() const { return static_cast<int>(children_.size()); }
+  // Whether one is writing the checkpoint with which it ends, and waits for none of the others.
+  bool writes_last() const;
   // "stopped", if it is.
   std::string state(int index) const;
   // File numbers that become readable when there is something to show.

@@ -112,7 +112,8 @@ End end_of(const Children& children, const StallWatch& watch, int stopped_by) {
   return end;
 }
 
-// Until all have ended. After the first that does not end well the others have a second to say what they know.
+// Until all have ended. After the first that does not end well the others have a second to say what they know, and as
+// long as it takes to write the last checkpoint.
 End run_once(const LaunchPlan& plan, int signals) {
   Children children(plan);
   StallWatch watch(plan.stall_seconds);
@@ -125,11 +126,12 @@ End run_once(const LaunchPlan& plan, int signals) {
     const auto now = StallWatch::Clock::now();
     // One that was asked to stop by somebody else takes the others with it; before the first step these may wait for it
     // where no signal reaches them.
-    if (!stopped_by && was_stopped(children)) children.pass_on(stopped_by = SIGTERM), asked = now;
+    if (!stopped_by && was_stopped(children)) children.ask_others(stopped_by = SIGTERM), asked = now;
     if (asked && !watch.begun() && now - *asked > std::chrono::seconds(10)) children.kill_all();
     if (!lost && cause_of(children.ended())) lost = now;
-    if (lost && now - *lost > std::chrono::seconds(1)) children.kill_all();
     const auto lines = watch.look(children);
+    if (lost && now - *lost > std::chrono::seconds(1) && !(lines.empty() && children.writes_last()))
+      children.kill_all();
     if (lines.empty() || lost) continue;
     for (const auto& line : lines) log::error(line);
     return {static_cast<int>(ErrorKind::distributed), !stopped_by, watch.begun(), watch.got_on(), lines[1]};

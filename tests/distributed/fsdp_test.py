@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -248,9 +249,10 @@ class Fsdp(Together):
     def test_one_is_asked_to_stop_early(self):
         """Most often before the first step, when there is nothing to write."""
         run = self.folder / "early"
-        process = self.start("launch", self.config, "--procs", 2, *sets(train__output=run), *self.ONE_SHARE)
+        process = self.start("launch", self.config, "--procs", 2, *sets(train__output=run), *self.ONE_SHARE, *sets(train__steps=100000))
         while not (run / "config.toml").exists():  # written when all have met
             self.assertIsNone(process.poll())
+            time.sleep(0.001)
         os.kill(children(process)[1], signal.SIGTERM)
         _, err = process.communicate(timeout=LIMIT)
         self.assertEqual(process.returncode, 75, err[-3000:])

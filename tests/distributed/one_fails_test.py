@@ -1,6 +1,7 @@
 """What goes wrong in one process alone: its gradient is not finite, its data are bad, its medium does not answer. All go on, or all end in time, and it is
 said which process it was and why."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -83,12 +84,15 @@ class OneFails(Together):
         self.assertNotIn("started again", done.stderr)
 
     def test_samples_that_cannot_be_read(self):
+        """What one cannot draw ends all, after the checkpoint of the last step, however long that takes to write."""
         lines = self.records()
         for line in lines[31::2]:
             for part in line["messages"][0]["content"]:
                 part.update({key: "gone." + part[key] for key in ("image", "audio") if key in part})
         args = [*TWO_ROWS, *self.source("gone", lines), *sets(train__steps=1000, data__max_consecutive_bad=4)]
-        run, done = self.timed(LIMIT, lambda: self.run_with("gone", 2, *args, code=3))
+        run = self.folder / "gone"
+        slow = {**os.environ, "LD_PRELOAD": SHIM, "FAULT_BELOW": str(run / "checkpoints"), "FAULT_SYNC": "700"} if SHIM else None
+        done = self.timed(LIMIT, lambda: self.call("launch", self.config, "--procs", 2, *sets(train__output=run), *COMMON, *args, code=3, env=slow))
         self.assertRegex(done.stderr, r"\[1\] error: .*samples are bad, the last 4 in a row; the last one: .*gone\.jsonl:\d+: .*gone\.")
         self.assertIn("process 1 ended with exit code 3", done.stderr)
         self.assertNotIn("started again", done.stderr)
@@ -145,13 +149,15 @@ class OneFails(Together):
     @unittest.skipUnless(SHIM, "without the library that lets calls fail")
     def test_one_is_asked_to_stop_while_it_draws(self):
         """The others have their batches, and say the same as it does."""
-        run, process, pids = self.one_waits("asked", FAULT_DELAY="3000")
+        run, process, pids = self.one_waits("asked", FAULT_DELAY="6000")
         self.wait_for_step(run, 20, process)
         seen, end = -1, time.monotonic() + LIMIT
         while seen < (seen := max(losses(run))):  # until it waits for the picture
             self.assertLess(time.monotonic(), end)
             time.sleep(1)
         os.kill(pids[1], signal.SIGTERM)
+        time.sleep(2.5)  # its loader waits still: what the launcher sends to the others, however late, is no second request
+        ctypes.CDLL(None).sigqueue(pids[1], signal.SIGTERM, ctypes.c_void_p(1))
         _, err = process.communicate(timeout=LIMIT)
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual(err.count(f"stopped by signal 15 after step {max(losses(run))}; a checkpoint is written"), 2, err[-3000:])

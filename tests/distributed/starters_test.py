@@ -124,9 +124,14 @@ class Starters(Case):
         keeper = subprocess.Popen(inside)  # keeps the way into that network when the process has ended
         self.addCleanup(lambda: (keeper.kill(), keeper.wait()))
         cable = ["nsenter", f"--net=/proc/{keeper.pid}/ns/net", "ip", "link", "set", "wire1"]
-        time.sleep(0.2)
+        end = time.monotonic() + LIMIT
+        while os.readlink(f"/proc/{keeper.pid}/ns/net") != os.readlink(f"/proc/{ranks[1]}/ns/net"):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
         subprocess.run([*cable, "down"], check=True)
-        time.sleep(6)
+        while any(Path(f"/proc/{pid}").exists() for pid in ranks):  # until both have given up
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
         subprocess.run([*cable, "up"], check=True)
         self.assertIn("started again", self.ended_well(script, "cable", 150))
 

@@ -120,14 +120,15 @@ class Together(Case):
 
     def by_hand(self, run, environments, *args, of_each=None, config=None, folders=None):
         """A process for each environment, without a launcher; their exit codes and what they say. `folders`: in which each is started."""
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
         processes = []
-        for rank, more in enumerate(environments):
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
-            own = of_each[rank] if of_each else []
-            processes.append(self.start("train", config or self.config, *sets(train__output=run), *args, *own, env=env, cwd=folders[rank] if folders else None))
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # the first takes it over, so that nobody else gets the port
+            for rank, more in enumerate(environments):
+                env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(listener.getsockname()[1]), **more}
+                handed = {} if rank else {"pass_fds": [listener.fileno()]}
+                if not rank:
+                    env["ANTIPHON_LISTENER"] = str(listener.fileno())
+                own = of_each[rank] if of_each else []
+                processes.append(self.start("train", config or self.config, *sets(train__output=run), *args, *own, env=env, cwd=folders[rank] if folders else None, **handed))
         texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
         return [process.returncode for process in processes], texts
 

@@ -1,5 +1,6 @@
 """A long training keeps its size: resident memory after the first steps does not grow, with pictures and sounds, augmentation, averages,
 checkpoints and held-out measurements on its way. 400 steps; 20,000 with ANTIPHON_LONG (`./dev test --long`)."""
+import os
 import subprocess
 import unittest
 
@@ -30,7 +31,8 @@ class SteadyMemory(Case):
         self.assertLess(most[-1] - most[1 if LONG else 4], MOST_GROWTH)
 
     def start_quietly(self, log, *args):
-        process = subprocess.Popen(self.command("train", self.config, *args), stdout=log, stderr=log)
+        steady = {**os.environ, "MALLOC_ARENA_MAX": "2", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}  # whether a thread gets an arena of its own is chance
+        process = subprocess.Popen(self.command("train", self.config, *args), stdout=log, stderr=log, env=steady)
         self.addCleanup(lambda: (process.kill(), process.wait()))
         return process
 

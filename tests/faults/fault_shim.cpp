@@ -9,6 +9,7 @@
 //                 the k-th never ends, as of a medium that does not answer
 //   FAULT_RANK    of several processes the one to which all of this happens
 //   FAULT_DELAY   milliseconds that it takes to open a file below the folder for reading: a slow disk
+//   FAULT_SYNC    milliseconds that it takes to flush one of its files
 //   FAULT_REPORT  file that takes how many calls there were
 //   FAULT_LOG     file that takes what appears there and what is flushed, in order: "rename PATH", "mkdir PATH",
 //                 "fsync PATH"
@@ -36,6 +37,7 @@ struct Plan {
   const char* call = std::getenv("FAULT_CALL");
   const char* report = std::getenv("FAULT_REPORT");
   const char* delay = std::getenv("FAULT_DELAY");
+  const char* sync = std::getenv("FAULT_SYNC");
   const char* rank = std::getenv("FAULT_RANK");
   const char* own_rank = std::getenv("RANK");
   long at = std::getenv("FAULT_AT") ? std::atol(std::getenv("FAULT_AT")) : 0;
@@ -152,6 +154,7 @@ int fsync(int fd) {
   static auto* real = next<decltype(fsync)>("fsync");
   char path[PATH_MAX];
   log("fsync", path_of(fd, path));
+  if (plan().sync && below(fd)) usleep(static_cast<useconds_t>(1000 * std::atol(plan().sync)));
   return below(fd) && fails("fsync", false) ? -1 : real(fd);
 }
 int ftruncate(int fd, off_t size) noexcept {

@@ -48,7 +48,7 @@ class Stop(Case):
 
     def test_stopped_while_it_measures(self):
         """Nearly all of such a run is held-out samples: it ends after the batch that is measured, and the measurement is made again."""
-        measured = sets(train__eval_every=1, train__steps=12, eval__batch_size=1)
+        measured = sets(train__eval_every=1, train__steps=30, eval__batch_size=1)
         whole = self.folder / "measured"
         self.train(whole, *COMMON, *measured)
         run, step = self.folder / "measured_and_stopped", 0

@@ -42,6 +42,8 @@ class Waiting {
 // Seconds that this process has waited for others so far, with or without a page.
 double waited_seconds();
 
+inline constexpr const char* kWritesLast = "writing a checkpoint";  // doing: of a run that ends
+
 // Within it the process may take long without a sign.
 class Slow {
  public:

@@ -31,11 +31,12 @@ int64_t seconds_now() {
 // comes twice.
 bool is_echo() { return launched && (requested_at == 0 || seconds_now() - requested_at <= 2); }
 
-void on_signal(int signal) {
+void on_signal(int signal, siginfo_t* info, void*) {
+  const bool asked_other = launched && info->si_code == SI_QUEUE && info->si_value.sival_int == kAskedOther;
   int none = 0;
   if (requested.compare_exchange_strong(none, signal))
     requested_at = seconds_now();
-  else if (signal != SIGHUP && !is_echo())
+  else if (signal != SIGHUP && !asked_other && !is_echo())
     _exit(128 + signal);
 }
 
@@ -51,8 +52,8 @@ bool stays_ignored(int signal) {
 void install_stop_signals() {
   launched = std::getenv(beacon::kVariable) != nullptr;
   struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_RESTART | SA_SIGINFO;
   sigemptyset(&action.sa_mask);
   for (const int signal : early::kStopSignals)
     if (!stays_ignored(signal)) sigaction(signal, &action, nullptr);

@@ -3,6 +3,7 @@
 // believe that each has one on a machine of its own.
 #pragma once
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/comm/group.h>
+#include <antiphon/comm/place.h>
 
 #include <cstdlib>
 #include <string>
@@ -28,10 +30,13 @@ inline int run_group(int size, const std::string& name) {
     setenv("RANK", std::to_string(rank).c_str(), 1), setenv("WORLD_SIZE", std::to_string(size).c_str(), 1);
     setenv("MASTER_ADDR", "127.0.0.1", 1), setenv("MASTER_PORT", std::to_string(port).c_str(), 1);
     setenv("OMP_NUM_THREADS", "1", 1), setenv("NCCL_HOSTID", std::to_string(rank).c_str(), 1);
+    if (rank == 0) {  // it takes the port over, as from `antiphon launch`
+      fcntl(listener, F_SETFD, 0), setenv(kListener, std::to_string(listener).c_str(), 1);
+    }
     std::string program = "member", which = name;
     char* words[] = {program.data(), which.data(), nullptr};
     posix_spawn(&children.emplace_back(), "/proc/self/exe", nullptr, nullptr, words, environ);
-    if (rank == 0) close(listener);  // it chose the port; rank 0 opens it again
+    if (rank == 0) close(listener), unsetenv(kListener);
   }
   for (const char* variable : {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NCCL_HOSTID"}) unsetenv(variable);
   int failed = 0;

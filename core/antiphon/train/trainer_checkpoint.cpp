@@ -142,7 +142,7 @@ checkpoint::CheckpointContent Trainer::content() {
 // The run ends here, so nothing changes while it is written: no copy, and its errors are the run's.
 void Trainer::save_last() {
   const TraceScope scope("checkpoint");
-  const beacon::Slow slow("writing a checkpoint");
+  const beacon::Slow slow(beacon::kWritesLast);
   tell_of_checkpoint(/*wait=*/true);
   if (saved_step_ == step_) {  // by a process that was killed before it had removed the old ones, perhaps
     if (folder_.writes()) checkpoint::remove_old(folder_.checkpoints(), step_, options_.keep_checkpoints);

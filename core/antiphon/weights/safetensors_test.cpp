@@ -3,8 +3,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <csignal>
+#include <ctime>
 
-#include <chrono>
 #include <optional>
 
 #include <ATen/ATen.h>
@@ -22,6 +22,13 @@ using namespace antiphon::weights;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
+
+// That this thread has computed: a busy disk or machine is not the parser's.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 std::string from_hex(const std::string& hex) {
   std::string bytes;
@@ -92,9 +99,9 @@ TEST_CASE("every hand-made file is taken or rejected for its own reason, within 
     INFO(entry.at("name").get<std::string>());
     const auto bytes = file_of(entry);
     const auto memory = resident_bytes();
-    const auto start = std::chrono::steady_clock::now();
+    const double start = thread_seconds();
     const auto error = rejection(folder, bytes);
-    CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(50));
+    CHECK(thread_seconds() - start < 0.05);
     CHECK(resident_bytes() - memory < 10'000'000);
     REQUIRE(error.has_value() == !entry.at("error").is_null());
     if (!error) continue;
