@@ -5,6 +5,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/gguf.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/writable.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/export_adapter.h>
@@ -19,7 +21,7 @@ namespace {
 struct ExportFlags {
   run::OpenOptions open;
   std::string output, dtype, format = "huggingface";
-  bool check = false;
+  bool check = false, replace = false;
   std::optional<double> bound;
 };
 
@@ -65,12 +67,35 @@ void write_adapter(model::Model& model, const std::string& output) {
   warn_of(report.unsaid, output);
 }
 
+bool is_same(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code missing;
+  return std::filesystem::equivalent(a, b, missing);
+}
+
+// What is there is written over if that is asked for, but never what the model is made of.
+void check_target(const std::filesystem::path& output, const ExportFlags& flags, model::Model& model) {
+  const auto refuse = [&](const std::string& what) {
+    fail(ErrorKind::config, fmt::format("--output {} is {}", shown(flags.output), what), "name another place");
+  };
+  if (is_same(output, flags.open.file)) refuse("what is to be exported");
+  for (const auto& slot : model::slots_of(model))
+    for (const auto& from : {slot.weights, slot.origin.weights})
+      if (!from.empty() && is_same(output, from)) refuse("where the model has its weights, as " + slot.section());
+  std::error_code missing;
+  if (flags.replace || !path_exists(output, ErrorKind::config) ||
+      (is_folder(output, ErrorKind::config) && std::filesystem::is_empty(output, missing)))
+    return;
+  fail(ErrorKind::config, shown(flags.output) + " is there already",
+       "name another place, or give --replace to write over it");
+}
+
 int run(const ExportFlags& flags) {
   const auto options = options_of(flags);
   const std::filesystem::path output = flags.output;
   check_can_write(options.gguf ? output : output / "config.json", ErrorKind::config);
   auto config = run::read_config(flags.open.file, flags.open.sets);
   const auto model = model::build(config.model);
+  check_target(output, flags, *model);
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);
   run::choose_adapters(model->lm(), flags.open);
@@ -96,6 +121,7 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--output", flags->output, "directory or .gguf file to write")->required();
+  command->add_flag("--replace", flags->replace, "write over what is there already");
   command
       ->add_option(
           "--format", flags->format,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
@@ -42,10 +43,17 @@ std::vector<const plugin::Entry*> entries_of(const std::string& name) {
   return entries;
 }
 
+// A refusal is an error's text: its lines, and its fix.
+[[noreturn]] void refuse(const std::string& refusal) {
+  const auto end = refusal.find("\n  fix: ");
+  const auto fix = end == std::string::npos ? "" : refusal.substr(end + std::string_view("\n  fix: ").size());
+  fail_lines(ErrorKind::plugin, split(refusal.substr(0, end), '\n'), fix);
+}
+
 [[noreturn]] void fail_unknown(const std::string& name) {
   std::vector<std::string> known{"config"};
   for (const auto& found : plugin::discover()) {
-    if (found.name == name && !found.refusal.empty()) fail(ErrorKind::plugin, found.refusal);
+    if (found.name == name && !found.refusal.empty()) refuse(found.refusal);
     known.push_back(found.name);
   }
   const auto near = nearest(name, known);

@@ -4,13 +4,19 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include <antiphon/base/error.h>
 #include <antiphon/base/json.h>
+#include <antiphon/base/paths.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 
 namespace antiphon::apps::report {
 
 LineCounts for_each_object(const std::filesystem::path& path, const std::function<void(const nlohmann::json&)>& use) {
   LineCounts counts;
+  if (!path_exists(path, ErrorKind::config)) return counts;
+  if (!std::filesystem::is_regular_file(path))  // a pipe would be waited for
+    fail(ErrorKind::config, shown(path.string()) + " is not a regular file", "give the folder of a run");
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
     if (trim(line).empty()) continue;

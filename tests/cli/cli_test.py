@@ -81,8 +81,8 @@ class Help(Case):
         "report": ["--output", "--samples", "runs"],
         "generate": ["--set", "--device", "--image", "--audio", "--video", "--checkpoint", "--adapter", "--profile", "prompt"],
         "chat": ["--set", "--device", "--threads", "--history", "--microphone", "--checkpoint", "--adapter"],
-        "export": ["--set", "--output", "--checkpoint", "--adapter", "--dtype", "--check", "--format"],
-        "merge": ["--set", "--output", "--checkpoint", "--adapter", "--dtype", "--check", "--format"],
+        "export": ["--set", "--output", "--replace", "--checkpoint", "--adapter", "--dtype", "--check", "--format"],
+        "merge": ["--set", "--output", "--replace", "--checkpoint", "--adapter", "--dtype", "--check", "--format"],
         "compose": ["DIRECTORY"],
         "validate": ["--set", "--resolved", "files"],
         "fit": ["--set", "--device", "--threads", "--memory", "--most", "--samples", "--stage", "--json", "file"],
@@ -384,6 +384,7 @@ class Look(Case):
                 outs.append(done.stdout + done.stderr)
                 for words in more:
                     self.assertIn(words, outs[-1])
+                self.assertNotIn(r"\x0a", outs[-1])
             return outs
 
         file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 4]) + whole[5001:])

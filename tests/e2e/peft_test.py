@@ -114,7 +114,7 @@ class Methods(Case):
         done = self.call("export", run, "--output", out, "--check")
         self.assertRegex(done.stderr, r"checked: of \d+ logits of a probe none differs by more than \S+ from the model with its adapters")
         self.assertIn("checked", self.call("export", run, "--output", self.folder / "rounded", "--dtype", "bf16", "--check").stderr)
-        self.assertIn("is another model", self.call("export", run, "--output", self.folder / "rounded", "--dtype", "bf16", "--check", 1e-7, code=4).stderr)
+        self.assertIn("is another model", self.call("export", run, "--output", self.folder / "rounded", "--replace", "--dtype", "bf16", "--check", 1e-7, code=4).stderr)
         self.assertIn("must be a number of 0 or more, got 'much'", self.call("export", run, "--output", self.folder / "rounded", "--check", "much", code=2).stderr)
         name = "encoder.layer.0.attention.attention.query.weight"
         merged = load_file(out / "encoders" / "image" / "model.safetensors")[name]

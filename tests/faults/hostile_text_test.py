@@ -60,6 +60,19 @@ class HostileText(Case):
         self.assertEqual(found["bad"], len(ODD))
         self.assertLess(len(json.dumps(found)), 20_000)
 
+    def test_names(self):
+        """They become names of files, and stand in tables."""
+        for name in ("../../evil", "/evil", ".hidden", "\x1b[31mred", "a\nerror: forged", "\u202egnp", "n" * 300):
+            for table in ("model.streams", "data.eval"):
+                config = self.folder / "named.toml"
+                config.write_text(f"[{table}.{json.dumps(name)}]\nenabled = false\n")
+                done = self.call("validate", config, code=2)
+                self.assertIn("cannot be a name in", done.stderr)
+                self.assert_clean(done.stdout + done.stderr)
+        odd = self.folder / "x\n[train]\nsteps = 7\n#"
+        odd.symlink_to(self.folder / "models" / "llama")
+        self.assertNotIn("\n[train]", self.call("compose", odd).stdout)
+
     def test_data_show(self):
         done = self.call("data", "show", self.config, "--source", self.odd, "--count", len(ODD), code=3)
         self.assert_clean(done.stdout + done.stderr, letters=700)

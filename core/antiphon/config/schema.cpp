@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/names.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
 #include <antiphon/config/schema.h>
@@ -18,7 +19,11 @@ std::string in_section(const std::string& section) {
   return section.empty() ? " at the top level" : fmt::format(" in [{}]", section);
 }
 
-std::string subject(const detail::Place& place) { return fmt::format("'{}'{}", place.key, in_section(place.section)); }
+std::string subject_of(const std::string& key, const std::string& section) {
+  return fmt::format("'{}'{}", key, in_section(section));
+}
+
+std::string subject(const detail::Place& place) { return subject_of(place.key, place.section); }
 
 void report_type(const Value& value, std::string_view wanted, const std::string& what, Problems& problems) {
   problems.add(value.where, fmt::format("{} must be {}, got {}", what, wanted, in_words(value)));
@@ -29,14 +34,14 @@ std::string range_text(const Rule& rule) {
   const std::string from =
       low ? fmt::format("{} {}", rule.above_min ? "above" : "at least", number_text(rule.min)) : "";
   const std::string to = high ? "at most " + number_text(rule.max) : "";
-  if (!low && !high) return "a number";
+  if (!low && !high) return "a finite number";
   return from + (low && high ? " and " : "") + to;
 }
 
-// nan is outside of every range.
+// nan is outside of every range, and what has no end is no number to compute with.
 bool in_range(double value, const Rule& rule, const Value& written, const detail::Place& place, Problems& problems) {
   const bool above = rule.above_min ? value > rule.min : value >= rule.min;
-  if (above && value <= rule.max) return true;
+  if (above && value <= rule.max && std::isfinite(value)) return true;
   problems.add(written.where,
                fmt::format("{} must be {}, got {}", subject(place), range_text(rule), scalar_text(written)));
   return false;
@@ -146,7 +151,11 @@ const Value::Array* read_list(const Value& value, const std::string& key, const 
 const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section,
                              Problems& problems) {
   const auto* table = value.get_if<Value::Table>();
-  if (!table) report_type(value, "a table", fmt::format("'{}'{}", key, in_section(section)), problems);
+  if (!table) return report_type(value, "a table", fmt::format("'{}'{}", key, in_section(section)), problems), nullptr;
+  for (const auto& [name, member] : *table)
+    if (!is_plain_name(name))
+      problems.add(member.where, fmt::format("{} cannot be a name in {}", in_quotes(name), subject_of(key, section)),
+                   plain_name_rule());
   return table;
 }
 

@@ -46,7 +46,7 @@ class Problems {
   std::vector<Problem> list_;
 };
 
-// Rules for a value; for a list, for each of its elements. nan is never in range.
+// Rules for a value; for a list, for each of its elements. Numbers are finite.
 struct Rule {
   bool required = false;  // must be written: has no default
   double min = -std::numeric_limits<double>::infinity();

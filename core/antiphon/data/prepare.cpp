@@ -173,18 +173,22 @@ Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecode
 
 Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Media& media) const {
   auto prepared = make(sample, purpose, media);
-  check_length(prepared);
+  check_length(prepared, purpose);
   return prepared;
 }
 
-void Preparer::check_length(const Prepared& sequence) const {
-  if (sequence.tokens() > max_tokens_)
-    fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", sequence.tokens(), max_tokens_),
-         "raise train.tokens_per_batch, or shorten the sample: media are never cut");
+void Preparer::check_length(const Prepared& sequence, Purpose purpose) const {
+  if (sequence.tokens() <= max_tokens_) return;
+  const bool learns = purpose == Purpose::training;
+  fail(
+      ErrorKind::data,
+      fmt::format("the {} has {} tokens; at most {} fit", learns ? "sample" : "prompt", sequence.tokens(), max_tokens_),
+      learns ? "raise train.tokens_per_batch, or shorten the sample: media are never cut"
+             : "say less, or give fewer or smaller media, which are never cut: the model's context ends there");
 }
 
 void Preparer::check_length(const PreparedGroup& group) const {
-  for (const auto& sequence : group.sequences) check_length(sequence);
+  for (const auto& sequence : group.sequences) check_length(sequence, Purpose::training);
 }
 
 Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& media_at) const {

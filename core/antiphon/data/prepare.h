@@ -78,7 +78,7 @@ class Preparer {
   MediaItem decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const;
   Prepared make(const Sample& sample, Purpose purpose, const Media& media) const;
   Media reader(const Sample& sample, const OnDecoded& decoded, AugmentSeed seed) const;
-  void check_length(const Prepared& sequence) const;
+  void check_length(const Prepared& sequence, Purpose purpose) const;
   void change(const MediaItem& item, const MediaRef& ref, const model::Stream& stream, uint64_t seed,
               model::BatchMedia& media) const;
   const model::MultimodalLm& model_;

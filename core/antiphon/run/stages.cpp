@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/names.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/config/keys.h>
@@ -134,11 +135,8 @@ std::vector<std::string> stage_names(const Value& root) {
   for (auto stage : *stages_of(root)) {
     refuse_misspelt_name(stage);
     const auto name = stage.get_if<Value::Table>() ? text_at(stage, "name") : "";
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
-      fail_at(stage,
-              fmt::format("a stage has {}; expected a name that a folder can have",
-                          name.empty() ? "no name" : "the name '" + name + "'"),
-              remedy);
+    if (name.empty()) fail_at(stage, "a stage has no name", remedy);
+    if (!is_plain_name(name)) fail_at(stage, fmt::format("'{}' cannot be a stage's name", name), plain_name_rule());
     if (std::ranges::count(names, name)) fail_at(stage, fmt::format("two stages are called '{}'", name), remedy);
     names.push_back(name);
   }

@@ -99,8 +99,9 @@ void RunFolder::write_config(const std::string& toml) {
 void RunFolder::write_environment(const std::string& device, const std::string& formats) {
   if (!writes()) return;
   const auto path = path_ / "env.json";
-  std::ifstream in(path);
-  const auto before = nlohmann::json::parse(in, nullptr, false);
+  constexpr uint64_t kMostBytes = 1 << 20;
+  const auto before = path_exists(path, ErrorKind::config) ? parse_json(read_file(path, ErrorKind::config, kMostBytes))
+                                                           : nlohmann::json();
   const auto begun = before.is_object() ? before.value("formats", nlohmann::json()) : nlohmann::json();
   if (begun.is_string() && begun != formats)
     log::warning(

@@ -8,6 +8,9 @@
 #include <antiphon/media/container.h>
 #include <antiphon/media/decode.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace antiphon::media {
 
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension, const MediaLimits& limits,
@@ -38,6 +41,12 @@ Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view
   if (audio.samples.empty())
     fail(ErrorKind::data, damaged ? fmt::format("the sound is damaged: none of {} packets could be decoded", packets)
                                   : "the sound is empty");
+  const auto is_number = [](float sample) { return std::isfinite(sample); };
+  if (const auto odd = std::ranges::find_if_not(audio.samples, is_number);
+      odd != audio.samples.end())  // of float files
+    fail(ErrorKind::data,
+         fmt::format("the sound is damaged: at {:.3f} s it has no finite number",
+                     static_cast<double>(odd - audio.samples.begin()) / static_cast<double>(sample_rate)));
   if (damaged) log::debug(fmt::format("{} of {} packets of sound are damaged and left out", damaged, packets));
   return audio;
 }

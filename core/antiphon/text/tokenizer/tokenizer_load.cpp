@@ -246,7 +246,7 @@ void Tokenizer::State::read_eos(const JsonFields& generation) {
   for (const auto& id : value.is_array() ? value : nlohmann::json::array({value})) {
     if (!id.is_number_integer() || id < 0)
       fail(ErrorKind::config, fmt::format("{}: expected ids, got {}", generation.at("eos_token_id"), value.dump()),
-           kSaveAgain);
+           "write the id of the token that ends an answer, or a list of such ids");
     // A model may name stop ids that this vocabulary lacks.
     if (id >= tokens.size()) continue;
     if (std::find(eos.begin(), eos.end(), id.get<int32_t>()) == eos.end()) eos.push_back(id.get<int32_t>());
