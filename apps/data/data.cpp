@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/fail_lines.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
@@ -17,6 +19,8 @@
 #include <data/stats.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace antiphon::apps {
 namespace {
 
@@ -28,6 +32,16 @@ struct CheckFlags {
   bool json = false;
 };
 
+// A source of which no sample could be looked at.
+void refuse_unopened(const std::vector<SourceFindings>& findings) {
+  std::vector<std::string> lines;
+  for (const auto& source : findings)
+    if (!source.failure.empty()) lines.push_back(source.failure.substr(0, source.failure.find('\n')));
+  if (lines.empty()) return;
+  lines.insert(lines.begin(), fmt::format("{} of {} sources cannot be read:", lines.size(), findings.size()));
+  fail_lines(ErrorKind::data, lines, "mend or remove them: training would not begin");
+}
+
 int finish(const std::vector<SourceFindings>& findings, const CheckFlags& flags) {
   const auto found = to_json(findings);
   if (flags.json) {
@@ -36,6 +50,7 @@ int finish(const std::vector<SourceFindings>& findings, const CheckFlags& flags)
   } else {
     print_findings(found);
   }
+  refuse_unopened(findings);
   const auto bad = found["bad"].get<int64_t>();
   if (bad > 0)
     fail(ErrorKind::data, fmt::format("{} of {} samples are bad", bad, found["samples"].get<int64_t>()),
@@ -43,16 +58,11 @@ int finish(const std::vector<SourceFindings>& findings, const CheckFlags& flags)
   return 0;
 }
 
-// A file of records, not a configuration or a run.
-bool is_data(const std::string& file) {
-  std::error_code ignored;
-  return file.ends_with(".jsonl") || file.ends_with(".json") || file.ends_with(".tar") ||
-         (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
-}
-
 // Of a run beside it, for its report; empty: nowhere.
 std::filesystem::path stats_file(const CheckFlags& flags) {
-  return is_folder(flags.file, ErrorKind::config) ? std::filesystem::path(flags.file) / "data_stats.json" : "";
+  return is_folder(flags.file, ErrorKind::config) && !is_data(flags.file)
+             ? std::filesystem::path(flags.file) / "data_stats.json"
+             : "";
 }
 
 // For a person, or as JSON for machines.
@@ -60,9 +70,13 @@ int finish_stats(const std::vector<SourceFindings>& findings, const CheckFlags& 
   const auto stats = stats_of(findings);
   const auto text = stats.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (const auto file = stats_file(flags); !file.empty()) write_file_atomic(file, text, ErrorKind::config);
-  if (!flags.json) return print_stats(stats), 0;
-  fmt::print("{}", text);
-  push_stdout();
+  if (!flags.json)
+    print_stats(stats);
+  else
+    fmt::print("{}", text), push_stdout();
+  refuse_unopened(findings);
+  const auto is_bad = [](const SourceFindings& source) { return count_bad(source) > 0; };
+  if (std::ranges::any_of(findings, is_bad)) log::warning("some samples are bad; `antiphon data check` says why");
   return 0;
 }
 

@@ -63,6 +63,12 @@ Place first_place(const std::vector<data::RecordSet>& sets, const ShowFlags& fla
   return flags.line > 0 ? place_of_line(sets.front(), flags.line) : Place{};
 }
 
+void check_file(const std::string& file) {
+  if (!is_data(file)) return;
+  fail(ErrorKind::config, shown(file) + " holds records; which model is to read them?",
+       "name its configuration, and these records with --source FILE");
+}
+
 std::vector<data::RecordSet> open_sets(const run::Composition& composition, const ShowFlags& flags) {
   auto sources = composition.config.data.train.sources;
   if (!flags.source.empty()) sources = std::vector<data::SourceOptions>{{flags.source}};
@@ -121,6 +127,7 @@ bool show_one(const Reader& reader, const run::Composition& composition, const d
 }
 
 int show(const ShowFlags& flags) {
+  check_file(flags.file);
   const run::Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
   const auto sets = open_sets(composition, flags);

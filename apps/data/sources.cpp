@@ -1,6 +1,7 @@
 #include <data/sources.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/run/training_slots.h>
 
 namespace antiphon::apps {
@@ -8,6 +9,15 @@ namespace antiphon::apps {
 int64_t answers_compared(const run::RunConfig& config) {
   auto objective = config.objective;
   return run::build_objective(objective)->needs().candidates;
+}
+
+bool is_data(const std::string& file) {
+  std::error_code ignored;
+  if (is_folder(file, ErrorKind::config))
+    return !run::is_model_directory(file) &&
+           !path_exists(std::filesystem::path(file) / "config.toml", ErrorKind::config);
+  return file.ends_with(".jsonl") || file.ends_with(".json") || file.ends_with(".tar") ||
+         (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
 }
 
 // Too long is judged afterwards, so that the counts of long samples are known.

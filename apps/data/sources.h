@@ -7,6 +7,9 @@
 
 namespace antiphon::apps {
 
+// Whether it is a file or a folder of records, not a configuration or a run.
+bool is_data(const std::string& file);
+
 // How many answers the configuration's objective compares.
 int64_t answers_compared(const run::RunConfig& config);
 

@@ -60,6 +60,14 @@ json parse_without(std::string_view text, const std::vector<std::string>& skippe
   });
 }
 
+// What Python writes for numbers that JSON has not, if the parser stopped in it.
+std::string_view no_number_at(std::string_view text, size_t byte) {
+  for (const std::string_view word : {"-Infinity", "Infinity", "NaN"})
+    for (size_t begin = byte - std::min(byte, word.size()); begin <= byte && begin < text.size(); ++begin)
+      if (text.substr(begin).starts_with(word)) return word;
+  return {};
+}
+
 // What `parse` gives, or a discarded value and the problem.
 template <class Value, class Parse>
 Value parse_safely(std::string_view text, JsonProblem& problem, Parse&& parse) {
@@ -73,6 +81,11 @@ Value parse_safely(std::string_view text, JsonProblem& problem, Parse&& parse) {
       return parse();
     } catch (const json::parse_error& error) {
       problem = {"not valid JSON", error.byte == 0 ? 0 : error.byte - 1};
+      if (const auto word = no_number_at(text, problem.byte); !word.empty())
+        problem.problem += fmt::format(
+            ": {} is no number there, though Python writes it (json.dumps with "
+            "allow_nan=False does not)",
+            word);
     } catch (const json::exception&) {
       problem = {"not valid JSON: a number is out of range"};
     }

@@ -158,5 +158,36 @@ TEST_CASE("layouts: what is wrong with Alpaca's records is told") {
   CHECK(says(refused_as(R"({"input": 3, "output": "a"})"), "of no layout that is known"));
   CHECK(says(refused_as(R"({"instruction": 3, "input": "a", "output": "a"})"), "of no layout that is known"));
   CHECK(says(refused_as("{}", "alpaca"),
-             "neither texts 'instruction' and 'output', nor 'query' and 'response', nor 'input' and 'output'"));
+             "no texts 'instruction' and 'output', 'query' and 'response', 'prompt' and 'completion', or 'input' and "
+             "'output'"));
+}
+
+TEST_CASE("layouts: pictures and sounds with what is asked and said of them, as data sets on the hub have it") {
+  const std::string seen = "user: [/d/a.png]q|assistant: a";
+  CHECK(told(R"({"image": "a.png", "question": "q", "answer": "a"})") == seen);
+  CHECK(told(R"({"image": "a.png", "question": "q", "answers": ["b", "a", "a"]})") == seen);
+  CHECK(told(R"({"images": ["a.png"], "texts": [{"user": "q", "assistant": "a", "source": "s"}]})") == seen);
+  CHECK(
+      told(
+          R"({"images": ["a.png", "b.png"], "texts": [{"user": "q", "assistant": "a"}, {"user": "r", "assistant": "b"}]})") ==
+      "user: [/d/a.png][/d/b.png]q|assistant: a|user: r|assistant: b");
+  CHECK(told(R"({"file_name": "a.png", "text": "a"})") == "user: [/d/a.png]|assistant: a");
+  for (const auto* key : {"sentence", "transcription", "transcript"}) {
+    CHECK(told(std::string(R"({"audio": "a.wav", ")") + key + R"(": "a"})") == "user: [/d/a.wav]|assistant: a");
+    CHECK(told(std::string(R"({"file_name": "a.FLAC", ")") + key + R"(": "a"})") == "user: [/d/a.FLAC]|assistant: a");
+  }
+  CHECK(says(refused_as(R"({"file_name": "a.xyz", "text": "a"})"), "with the keys 'file_name', 'text'"));
+  CHECK(says(refused_as(R"({"images": ["a.png"], "texts": [{"user": "q"}]})"), "is of no layout that is known"));
+}
+
+TEST_CASE("layouts: a prompt and its completion, a text alone, and parts with a path or a URL") {
+  CHECK(told(R"({"prompt": "q", "completion": "a"})") == "user: q|assistant: a");
+  CHECK(told(R"({"text": "once"})") == "document: once");
+  CHECK(told(R"({"text": "all of it", "instruction": "q", "output": "a"})") == "user: q|assistant: a");
+  for (const auto* key : {"path", "url", "image"})
+    CHECK(told(std::string(R"({"messages": [{"role": "user", "content": [{"type": "image", ")") + key +
+               R"(": "a.png"}, {"type": "text", "text": "q"}]}, {"role": "assistant", "content": "a"}]})") ==
+          "user: [/d/a.png]q|assistant: a");
+  CHECK(says(refused_as(R"({"a": 1, "b": 2})"), "the record, with the keys 'a', 'b', is of no layout that is known"));
+  CHECK(says(refused_as(R"({"text": "x", "score": NaN})"), "NaN is no number there"));
 }

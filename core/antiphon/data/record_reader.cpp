@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/json.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/utf8.h>
 #include <antiphon/component/record/record_keys.h>
@@ -65,6 +66,16 @@ void note_unused(const std::map<std::string, MediaBytes>& given, Sample& sample)
   }
 }
 
+// The first of them, as a message says them.
+std::string keys_of(const Json& record) {
+  constexpr size_t kMost = 12;
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : record.items())
+    if (keys.size() < kMost) keys.push_back("'" + shown(key, 40) + "'");
+  if (record.size() > kMost) keys.push_back(fmt::format("and {} more", record.size() - kMost));
+  return keys.empty() ? "of none" : join(keys, ", ");
+}
+
 }  // namespace
 
 RecordReader::RecordReader(const SourceOptions& options, int64_t candidates)
@@ -95,7 +106,9 @@ const RecordReader::Format& RecordReader::choose(const Json& record) const {
   const auto& best = fitting[0].empty() ? fitting[1] : fitting[0];
   if (best.size() == 1) return *best.front();
   if (best.empty())
-    fail(ErrorKind::data, fmt::format("the record is of no layout that is known; expected {}", join(expected, ", or ")),
+    fail(ErrorKind::data,
+         fmt::format("the record, with the keys {}, is of no layout that is known; expected {}", keys_of(record),
+                     join(expected, ", or ")),
          "see docs/data.md");
   fail(ErrorKind::data,
        fmt::format("the record has both {} ({}) and {} ({})", best[0]->format->expects(), best[0]->name,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/shown.h>
+#include <antiphon/component/record/media_names.h>
 
 #include <algorithm>
 #include <cctype>
@@ -11,15 +12,6 @@
 namespace antiphon::webdataset {
 namespace {
 
-const std::map<std::string, Modality, std::less<>> kMedia{
-    {"jpg", Modality::image},  {"jpeg", Modality::image}, {"png", Modality::image}, {"webp", Modality::image},
-    {"gif", Modality::image},  {"bmp", Modality::image},  {"tif", Modality::image}, {"tiff", Modality::image},
-    {"wav", Modality::audio},  {"flac", Modality::audio}, {"mp3", Modality::audio}, {"ogg", Modality::audio},
-    {"opus", Modality::audio}, {"m4a", Modality::audio},  {"aac", Modality::audio}, {"aif", Modality::audio},
-    {"aiff", Modality::audio}, {"au", Modality::audio},   {"caf", Modality::audio}, {"w64", Modality::audio},
-    {"amr", Modality::audio},  {"wma", Modality::audio},  {"mp4", Modality::video}, {"mkv", Modality::video},
-    {"webm", Modality::video}, {"mov", Modality::video},  {"avi", Modality::video}, {"mpg", Modality::video},
-    {"mpeg", Modality::video}};
 const std::map<std::string, Holds, std::less<>> kTexts{
     {"json", Holds::json}, {"txt", Holds::text}, {"text", Holds::text}, {"cls", Holds::number}};
 const std::set<std::string, std::less<>> kPickles{"pkl", "pickle", "pyd", "pth", "pt", "pickled"};
@@ -47,7 +39,7 @@ std::optional<Member> member_of(records::TarMember tar_member, const std::set<st
   const auto last = out.extension.substr(out.extension.rfind('.') + 1);
   if (ignore.contains(out.extension) || ignore.contains(last)) return std::nullopt;
   if (kPickles.contains(last)) refuse(out, "is a pickle: reading it would run what is in it");
-  if (const auto media = kMedia.find(last); media != kMedia.end()) return out.modality = media->second, out;
+  if (const auto modality = records::modality_of_file(last)) return out.modality = *modality, out;
   const auto text = kTexts.find(last);
   if (text == kTexts.end()) refuse(out, "is neither text nor media by its extension");
   out.holds = text->second;

@@ -1,10 +1,13 @@
 // {"instruction", "input"?, "output", "system"?, "history"?: [[QUESTION, ANSWER], …], "images"?, "tools"?}, or with
-// "query" and "response" in place of "instruction" and "output", or with "input" and "output" alone.
+// "query" and "response" or "prompt" and "completion" in place of "instruction" and "output", or with "input" and
+// "output" alone.
 //
 // The question is the instruction, a line end and the input, as LLaMA-Factory and ms-swift have it; the chat template
 // does the rest. Sources: Stanford Alpaca, README.md (Data Release); LLaMA-Factory, data/README.md (alpaca format);
-// ms-swift, docs/source_en/Customization/Custom-dataset.md (query and response); NeMo, GPTSFTDataset (input and
-// output).
+// ms-swift, docs/source_en/Customization/Custom-dataset.md (query and response); TRL, docs/source/dataset_formats.md
+// (prompt and completion); NeMo, GPTSFTDataset (input and output).
+#include <fmt/format.h>
+
 #include <antiphon/base/error.h>
 #include <antiphon/component/record/turns.h>
 #include <antiphon/component/register.h>
@@ -29,15 +32,16 @@ bool has_text(const Json& record, const std::string& key) {
 struct Pair {
   const char *question, *answer;
 };
-constexpr Pair kInstruction{"instruction", "output"}, kQuery{"query", "response"}, kInput{"input", "output"};
+constexpr Pair kInstruction{"instruction", "output"}, kQuery{"query", "response"}, kPrompt{"prompt", "completion"},
+    kInput{"input", "output"};
 // Records of these may have an input and an output as well, as metadata.
-constexpr std::array kOthers{"instruction", "query",      "messages", "conversations", "audio_filepath",
-                             "recording",   "candidates", "chosen",   "text_list",     "texts"};
+constexpr std::array kOthers{"instruction", "query",      "prompt", "messages",  "conversations", "audio_filepath",
+                             "recording",   "candidates", "chosen", "text_list", "texts"};
 
 std::vector<Pair> pairs_in(const Json& record) {
   std::vector<Pair> found;
   const auto has = [&](const Pair& pair) { return has_text(record, pair.question) && has_text(record, pair.answer); };
-  for (const auto& pair : {kInstruction, kQuery})
+  for (const auto& pair : {kInstruction, kQuery, kPrompt})
     if (has(pair)) found.push_back(pair);
   const bool other = std::ranges::any_of(kOthers, [&](const char* key) { return record.contains(key); });
   if (has(kInput) && !other) found.push_back(kInput);
@@ -72,22 +76,21 @@ std::string question_of(const Json& object, const char* key) {
 class Alpaca : public RecordFormat {
  public:
   std::string expects() const override {
-    return "texts 'instruction' and 'output', or 'query' and 'response', or 'input' and 'output'";
+    return "texts 'instruction' and 'output', 'query' and 'response', 'prompt' and 'completion', or 'input' and "
+           "'output'";
   }
   bool recognises(const Json& record) const override { return !pairs_in(record).empty(); }
   std::set<std::string> keys() const override {
     auto keys = records::keys_beside_turns();
-    keys.insert({"instruction", "input", "output", "query", "response", "history", "tools"});
+    keys.insert({"instruction", "input", "output", "query", "response", "prompt", "completion", "history", "tools"});
     return keys;
   }
   Sample read(const Json& object, const MediaFolder& folder) const override {
     const auto pairs = pairs_in(object);
-    if (pairs.empty())
-      fail(ErrorKind::data,
-           "the record has neither texts 'instruction' and 'output', nor 'query' and 'response', nor "
-           "'input' and 'output'");
+    if (pairs.empty()) fail(ErrorKind::data, "the record has no " + expects());
     if (pairs.size() > 1)
-      fail(ErrorKind::data, "the record has both texts 'instruction' and 'output', and 'query' and 'response'");
+      fail(ErrorKind::data, fmt::format("the record has both texts '{}' and '{}', and '{}' and '{}'", pairs[0].question,
+                                        pairs[0].answer, pairs[1].question, pairs[1].answer));
     Record record(object, folder);
     read_history(record);
     add_turn("user", question_of(object, pairs.front().question), record);

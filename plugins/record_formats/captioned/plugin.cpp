@@ -1,12 +1,16 @@
 // Media and what is said of them:
 //   {"image" | "images" | "audio" | …, "caption" or "text"}
 //   {media, "context" or "question", "answers" or "answer"}: texts; or lists of the same length, which are turns
+//   {media, "texts": [{"user", "assistant"}, …]}: turns
+// A medium may stand under "file_name", and what is heard under "sentence", "transcription" or "transcript".
 //
 // Sources: Megatron Energon, docs/source/basic/flavors (CaptioningSample, VQASample); NeMo, avlm/data/energon
-// (AVLMEnergonQASample); img2dataset, README.md (output format).
+// (AVLMEnergonQASample); img2dataset, README.md (output format); datasets, docs/source/image_dataset.mdx (file_name);
+// HuggingFaceM4/the_cauldron, README.md (texts); Common Voice and Fleurs on the hub (sentence, transcription).
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/component/record/media_names.h>
 #include <antiphon/component/record/turns.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -32,15 +36,18 @@ const config::Table<CaptionedOptions>& captioned_table() {
   static const auto* table = new config::Table<O>(
       config::Table<O>("captioned")
           .field("question", &O::question, "what is asked of records that have no question; empty: media alone")
-          .field("answer_key", &O::answer_key, "the key of the answer; empty: answers, answer, caption, text"));
+          .field("answer_key", &O::answer_key,
+                 "the key of the answer; empty: answers, answer, caption, text, sentence, transcription, transcript"));
   return *table;
 }
 
 constexpr std::array kQuestions{"question", "context"};
+constexpr std::array kAnswers{"answers", "answer"};
+constexpr std::array kCaptions{"caption", "text", "sentence", "transcription", "transcript"};
 constexpr std::array kMedia{"image", "audio", "video"};
 // Of records that say themselves who speaks.
-constexpr std::array kOthers{"messages", "conversations", "instruction",   "query",
-                             "chosen",   "candidates",    "audio_filepath"};
+constexpr std::array kOthers{"messages", "conversations", "instruction", "query",
+                             "prompt",   "chosen",        "candidates",  "audio_filepath"};
 
 bool has_any(const Json& record, const auto& keys) {
   return std::ranges::any_of(keys, [&](const auto& key) { return is_there(record, key); });
@@ -49,6 +56,30 @@ bool has_any(const Json& record, const auto& keys) {
 bool has_media(const Json& record) {
   return std::ranges::any_of(
       kMedia, [&](const std::string& key) { return is_there(record, key) || is_there(record, key + "s"); });
+}
+
+// {"user", "assistant"}, each.
+bool has_pairs(const Json& record) {
+  const auto is_pair = [](const Json& one) {
+    return one.is_object() && is_there(one, "user") && is_there(one, "assistant");
+  };
+  return records::has_list(record, "texts") && !record.at("texts").empty() &&
+         std::ranges::all_of(record.at("texts"), is_pair);
+}
+
+// "file_name" under the name of its kind.
+Json with_kind(const Json& record) {
+  if (has_media(record) || !is_there(record, "file_name") || !record.at("file_name").is_string()) return record;
+  auto named = record;
+  const auto file = record.at("file_name").get<std::string>();
+  if (const auto kind = records::modality_of_file(file)) named.erase("file_name"), named[to_string(*kind)] = file;
+  return named;
+}
+
+std::vector<std::string> of_pairs(const Json& record, const char* who) {
+  std::vector<std::string> texts;
+  for (const auto& pair : record.at("texts")) texts.push_back(records::text_of(pair, who, "an element of 'texts'"));
+  return texts;
 }
 
 // A text, or a list of them.
@@ -72,23 +103,29 @@ std::string agreed(const std::vector<std::string>& answers) {
 class Captioned : public RecordFormat {
  public:
   explicit Captioned(const CaptionedOptions& options) : options_(options) {
-    answer_keys_ = options.answer_key.empty() ? std::vector<std::string>{"answers", "answer", "caption", "text"}
-                                              : std::vector{options.answer_key};
+    if (!options.answer_key.empty()) {
+      answer_keys_ = {options.answer_key};
+      return;
+    }
+    answer_keys_.assign(kAnswers.begin(), kAnswers.end());
+    answer_keys_.insert(answer_keys_.end(), kCaptions.begin(), kCaptions.end());
   }
-  std::string expects() const override { return "media with a 'caption' or 'text', or with 'context' and 'answers'"; }
+  std::string expects() const override { return "media with a 'caption' or 'text', or with 'question' and 'answer'"; }
   bool recognises(const Json& record) const override {
     const auto is_text = [&](const char* key) { return is_there(record, key) && record.at(key).is_string(); };
-    const bool asked = (has_any(record, kQuestions) && is_there(record, "answers")) ||
-                       (is_there(record, "context") && is_there(record, "answer"));
-    return has_media(record) && !has_any(record, kOthers) && (asked || is_text("caption") || is_text("text"));
+    const bool says = has_pairs(record) || (has_any(record, kQuestions) && has_any(record, kAnswers)) ||
+                      std::ranges::any_of(kCaptions, is_text);
+    return has_media(with_kind(record)) && !has_any(record, kOthers) && says;
   }
   std::set<std::string> keys() const override {
     auto keys = records::keys_beside_turns();
-    keys.insert({"question", "context", "answers", "answer", "caption", "text", "answer_weights"});
+    keys.insert({"question", "context", "texts", "file_name", "answer_weights"});
+    keys.insert(kAnswers.begin(), kAnswers.end()), keys.insert(kCaptions.begin(), kCaptions.end());
     keys.insert(answer_keys_.begin(), answer_keys_.end());
     return keys;
   }
-  Sample read(const Json& object, const MediaFolder& folder) const override {
+  Sample read(const Json& given, const MediaFolder& folder) const override {
+    const auto object = with_kind(given);
     if (!has_media(object)) fail(ErrorKind::data, "the record lists no media under 'image', 'audios' and the like");
     Record record(object, folder);
     const auto questions = questions_of(object), answers = answers_of(object);
@@ -112,11 +149,13 @@ class Captioned : public RecordFormat {
     record.sample.turns.push_back({"assistant", {{answer}}});
   }
   std::vector<std::string> questions_of(const Json& object) const {
+    if (has_pairs(object)) return of_pairs(object, "user");
     for (const char* key : kQuestions)
       if (is_there(object, key)) return texts_in(object.at(key), key);
     return {options_.question};
   }
   std::vector<std::string> answers_of(const Json& object) const {
+    if (has_pairs(object)) return of_pairs(object, "assistant");
     for (const auto& key : answer_keys_)
       if (is_there(object, key)) return texts_in(object.at(key), key);
     fail(ErrorKind::data, "the record has no answer, caption or text",

@@ -2,6 +2,7 @@
 //   {"texts": ["…", null], "images": [null, "a.png"]}: one of both at each place
 //   {"text_list": ["…"], "image_info": [{"image_name", "matched_text_index", "matched_sim"?}]}: each picture before the
 //   sentence that it belongs to, or after it, sentences with a space between
+//   {"text": "…"}: without pictures
 //
 // Sources: Laurençon et al. 2023 (OBELICS); Zhu et al. 2023 (Multimodal C4); open_flamingo, train/data.py (the order);
 // NeMo, collections/multimodal/data/energon (image_following_text: pictures after their sentence).
@@ -13,6 +14,8 @@
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 
 namespace antiphon::interleaved {
@@ -42,6 +45,24 @@ const config::Table<InterleavedOptions>& interleaved_table() {
 std::string string_in(const Json& value, const char* key) {
   if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is not text", key));
   return value.get<std::string>();
+}
+
+// Of records whose "text" is something else.
+constexpr std::array kOthers{"messages", "conversations",  "instruction", "query",    "prompt",
+                             "question", "context",        "candidates",  "chosen",   "output",
+                             "image",    "images",         "audio",       "audios",   "video",
+                             "videos",   "audio_filepath", "recording",   "file_name"};
+
+bool is_plain_text(const Json& record) {
+  const auto text = record.find("text");
+  return text != record.end() && text->is_string() &&
+         std::ranges::none_of(kOthers, [&](const char* key) { return record.contains(key); });
+}
+
+// Not pairs of a question and its answer.
+bool has_places(const Json& record) {
+  return has_list(record, "texts") && has_list(record, "images") &&
+         std::ranges::none_of(record.at("texts"), [](const Json& text) { return text.is_object(); });
 }
 
 // A document that is being read.
@@ -112,20 +133,31 @@ void read_sentences(const Json& record, const InterleavedOptions& options, Docum
 class Interleaved : public RecordFormat {
  public:
   explicit Interleaved(const InterleavedOptions& options) : options_(options) {}
-  std::string expects() const override { return "lists 'texts' and 'images', or 'text_list' and 'image_info'"; }
+  std::string expects() const override {
+    return "lists 'texts' and 'images', or 'text_list' and 'image_info', or a 'text' alone";
+  }
   bool recognises(const Json& record) const override {
-    return (has_list(record, "texts") && has_list(record, "images")) ||
-           (has_list(record, "text_list") && has_list(record, "image_info"));
+    return has_places(record) || (has_list(record, "text_list") && has_list(record, "image_info")) ||
+           is_plain_text(record);
   }
   std::set<std::string> keys() const override {
-    return {"texts",     "images",     "metadata",          "general_metadata",
-            "text_list", "image_info", "similarity_matrix", "could_have_url_duplicate"};
+    return {"text",
+            "texts",
+            "images",
+            "metadata",
+            "general_metadata",
+            "text_list",
+            "image_info",
+            "similarity_matrix",
+            "could_have_url_duplicate"};
   }
   Sample read(const Json& record, const MediaFolder& folder) const override {
     static const Json no_lists = Json::object();  // of paths beside turns
     Document document{records::RecordMedia(no_lists, folder)};
     if (has_list(record, "texts"))
       read_places(record, document);
+    else if (is_plain_text(record))
+      document.add_text(record.at("text").get<std::string>());
     else
       read_sentences(record, options_, document);
     if (document.turn.parts.empty()) fail(ErrorKind::data, "the document is empty");

@@ -9,10 +9,14 @@
 namespace antiphon::records {
 namespace {
 
-// What the k-th place of its kind takes, or the medium that the part names itself.
+// What the k-th place of its kind takes, or the medium that the part names itself: under the name of its kind, or, as
+// in transformers' templates, as a path or a URL.
 ContentPart read_media_part(const Json& part, Modality modality, Record& record) {
   const std::string key(to_string(modality));
   const auto stream = is_there(part, "stream") ? text_of(part, "stream", "a media part") : "";
+  for (const char* other : {"path", "url"})
+    if (!is_there(part, key) && is_there(part, other))
+      return {{}, record.media.add(record.sample, modality, text_of(part, other, "a media part"), stream)};
   if (!is_there(part, key) && stream.empty())
     if (const auto index = record.media.take(modality, record.sample)) return {{}, *index};
   return {{}, record.media.add(record.sample, modality, text_of(part, key.c_str(), "a media part"), stream)};
@@ -39,9 +43,10 @@ ContentPart read_input_audio(const Json& part, Record& record) {
 ContentPart read_part(const Json& part, Record& record) {
   if (!part.is_object()) fail(ErrorKind::data, "an element of 'content' is not an object");
   const auto& type = text_of(part, "type", "an element of 'content'");
-  check_keys(
-      part, {"type", "text", "image", "audio", "video", "stream", "image_url", "audio_url", "video_url", "input_audio"},
-      "content: ", record.sample.unread);
+  check_keys(part,
+             {"type", "text", "image", "audio", "video", "path", "url", "stream", "image_url", "audio_url", "video_url",
+              "input_audio"},
+             "content: ", record.sample.unread);
   if (type == "text") return {text_of(part, "text", "a text part")};
   if (type == "input_audio") return read_input_audio(part, record);
   if (const auto modality = modality_of(type)) return read_media_part(part, *modality, record);
