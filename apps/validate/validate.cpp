@@ -14,6 +14,7 @@
 #include <antiphon/run/precision.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/run/voice_activity.h>
+#include <antiphon/train/optimizer.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -83,6 +84,13 @@ void warn_missing(const std::string& file, const std::string& path, const std::s
                             : fmt::format("`antiphon train {}` makes it", shown(recipe)));
 }
 
+// A path with brackets or stars may stand for many.
+void note_missing(const std::string& section, const data::SplitOptions& split) {
+  for (const auto& source : split.sources)
+    if (source.path.find_first_of("{*[(") == std::string::npos && !path_exists(source.path, ErrorKind::config))
+      fmt::print("  note: {}: {} is not there yet\n", section, shown(source.path));
+}
+
 void validate(const std::string& file, const std::string& stage, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets, stage);
   auto model = model::build(config.model);
@@ -93,6 +101,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   run::check_pairs(config.eval, *model);
   run::check_text_end(config, *model);
   const auto rule = run::build_update_rule(config.train.optimizer);
+  train::check_groups(config.train.groups, model->trainable_parameters());
   const auto processes = run::check_parallel(config);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
@@ -106,6 +115,8 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   if (!processes.empty()) fmt::print("  {}\n", processes);
   for (const auto& line : taken) fmt::print("  {}\n", line);
   for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
+  note_missing("data.train", config.data.train);
+  for (const auto& [name, split] : config.data.eval) note_missing("data.eval." + name, split);
   warn_missing(file, "session.vad", config.session.vad.weights);
 }
 

@@ -41,6 +41,13 @@ double norm_of(const std::vector<at::Tensor>& gradients) {
 
 }  // namespace
 
+void check_groups(const std::vector<GroupOptions>& groups, const std::vector<Parameter>& trained) {
+  for (size_t g = 0; g < groups.size(); ++g)
+    if (std::ranges::none_of(trained, [&](const auto& one) { return glob_match(groups[g].match, one.name); }))
+      fail(ErrorKind::config, fmt::format("train.groups[{}]: '{}' matches no trainable parameter", g, groups[g].match),
+           trained.empty() ? "nothing is trained" : fmt::format("the first parameter is called '{}'", trained[0].name));
+}
+
 Optimizer::Optimizer(std::vector<Parameter> parameters, const std::vector<Parameter>& all, const TrainOptions& options,
                      UpdateRule& rule)
     : options_(options.optimizer), rule_(rule), parameters_(std::move(parameters)) {
@@ -51,20 +58,19 @@ Optimizer::Optimizer(std::vector<Parameter> parameters, const std::vector<Parame
 }
 
 void Optimizer::assign_groups(const TrainOptions& options, const std::vector<Parameter>& all) {
-  for (const auto& group : options.groups) groups_.push_back({group.lr, group.weight_decay, group.match, {}});
-  groups_.push_back({options_.lr, options_.weight_decay, "others", {}});
-  groups_.push_back({options_.lr, 0.0, "others, vectors", {}});
+  check_groups(options.groups, all);
+  const auto add = [&](double lr, double decay, double of_vectors, const std::string& label) {
+    groups_.push_back({lr, decay, label, {}}), groups_.push_back({lr, of_vectors, label + ", vectors", {}});
+  };
+  for (const auto& [match, lr, decay] : options.groups)
+    add(lr, decay.value_or(options_.weight_decay), decay.value_or(0), match);
+  add(options_.lr, options_.weight_decay, 0, "others");
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    size_t chosen = parameters_[i].role == Role::vector ? groups_.size() - 1 : groups_.size() - 2;
-    for (size_t g = options.groups.size(); g-- > 0;)
-      if (glob_match(options.groups[g].match, parameters_[i].name)) chosen = g;
-    groups_[chosen].members.push_back(i);
+    const auto first = std::ranges::find_if(
+        options.groups, [&](const auto& group) { return glob_match(group.match, parameters_[i].name); });
+    const auto chosen = 2 * static_cast<size_t>(first - options.groups.begin());
+    groups_[chosen + (parameters_[i].role == Role::vector ? 1 : 0)].members.push_back(i);
   }
-  for (size_t g = 0; g < options.groups.size(); ++g)
-    if (std::ranges::none_of(
-            all, [&](const auto& parameter) { return glob_match(options.groups[g].match, parameter.name); }))
-      fail(ErrorKind::config, fmt::format("train.groups[{}]: '{}' matches no trainable parameter", g, groups_[g].label),
-           fmt::format("the first parameter is called '{}'", all[0].name));
 }
 
 // One at a time: what it is in float32 lives as long as its update.

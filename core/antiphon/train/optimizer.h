@@ -11,6 +11,9 @@
 
 namespace antiphon::train {
 
+// Error(config) if one of them matches nothing of what is trained.
+void check_groups(const std::vector<GroupOptions>& groups, const std::vector<Parameter>& trained);
+
 class Optimizer {
  public:
   // `all`: what is trained, of which this process updates `parameters`. Error(config) if there is nothing, or if a

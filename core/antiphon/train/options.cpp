@@ -22,7 +22,8 @@ const config::Table<GroupOptions>& group_table() {
       config::Table<O>("group")
           .field("match", &O::match, "glob over parameter names, e.g. \"streams.*.connector/*\"", {.required = true})
           .field("lr", &O::lr, "peak learning rate", {.required = true, .min = 0})
-          .field("weight_decay", &O::weight_decay, "decoupled decay", {.min = 0}));
+          .field("weight_decay", &O::weight_decay,
+                 "decoupled decay of all of them; left out: the optimizer's, of matrices alone", {.min = 0}));
   return *table;
 }
 

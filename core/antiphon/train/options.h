@@ -1,5 +1,6 @@
 // The [train], [precision] and [parallel] parts of a configuration.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,12 @@ struct OptimizerOptions {
   config::Value options = config::Value::Table{};
 };
 
-// Parameters whose name matches take these in place of the optimizer's own.
+// Parameters whose name matches take these in place of the optimizer's own. Without a decay that is the optimizer's,
+// which vectors do not have.
 struct GroupOptions {
   std::string match;
   double lr = 0;
-  double weight_decay = 0;
+  std::optional<double> weight_decay;
 };
 
 struct ScheduleOptions {

@@ -118,7 +118,7 @@ def starts_and_rates(bench, folder):
     model, slow = in_peft(folder, target_modules=["q_proj", "down_proj"]), LR / 16
     plus = create_loraplus_optimizer(model, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=16, loraplus_weight_decay=DECAY, eps=EPS)
     compared(bench, "lora, rates of LoRA+", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]', written_by(bench, model)), rate=slow, optimizer=plus,
-             groups=f'[[groups]]\nmatch = "*.lora_B.weight"\nlr = {16 * slow}\nweight_decay = {DECAY}\n')
+             groups=f'[[groups]]\nmatch = "*.lora_B.weight"\nlr = {16 * slow}\n')
 
 
 def rounded(bench, folder, format):
