@@ -3,6 +3,7 @@ left and computes what the run computes; what was not trained is the source's, b
 import json
 import os
 import re
+import shutil
 import sys
 import unittest
 from pathlib import Path
@@ -220,6 +221,7 @@ class Export(Case):
 
     def for_peft(self, run, *args, code=0):
         out = run.with_name(run.name + "_peft")
+        args = (*args, "--replace") if out.exists() else args
         return out, self.call("export", run, "--output", out, "--format", "peft", *args, code=code).stderr
 
     def compare_in_peft(self, name, table, modules):
@@ -235,7 +237,44 @@ class Export(Case):
         with torch.no_grad():
             self.assert_close(ours, model(**reference.prepare(sample)[3]).logits[0], f"{name} in PEFT")
             self.assertGreater(relative(ours, reference.model(**reference.prepare(sample)[3]).logits[0]), 1e-3)
+        model.save_pretrained(again := run.with_name(run.name + "_again"))
+        for folder in (out, again):  # as it was written here, and by PEFT
+            back = self.bench.ask("model", model=f'from = "{folder}"\n', samples=named([sample]), folder=reference.folder)[1]["logits"]
+            self.assert_close(back, ours, f"{name}, read back from {folder}")
         return run
+
+    def test_an_adapter_of_several_parts(self):
+        """One folder goes into several slots, each of which takes its own; none of it is passed over."""
+        run, base = self.folder / "peft_lora", self.reference(Llava).folder
+        if not run.exists():
+            self.test_an_adapter_for_peft()
+        adapter = self.folder / "peft_lora_peft"
+        done = self.call("compose", adapter)
+        slots = [line.partition(" = ")[0] for line in done.stdout.splitlines() if f'peft = [{{ plugin = "lora", weights = "{adapter}" }}]' in line]
+        self.assertEqual(slots, ["llm", "connector", "encoder"])
+        some = self.folder / "some.toml"
+        some.write_text(f'[model]\nfrom = "{base}"\nllm.peft = [{{ plugin = "lora", weights = "{adapter}" }}]\n')
+        text = self.call("validate", some, code=4).stderr
+        self.assertRegex(text, r"\d+ tensors of the adapter \S+ are of parts of the model that do not name it")
+        self.assertIn(f"`antiphon compose {adapter}` writes all slots", text)
+        elsewhere = shutil.copytree(adapter, self.folder / "elsewhere")
+        config = json.loads((elsewhere / "adapter_config.json").read_text())
+        (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "org/model"}))
+        self.assertIn("expected the directory of the model that it changes", self.call("compose", elsewhere, code=4).stderr)
+        (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "peft_type": "OTHER"}))
+        self.assertIn("is 'OTHER', which no plugin reads", self.call("compose", elsewhere, code=5).stderr)
+
+    def test_what_is_there_stays(self):
+        """Nothing is written over unless that is asked for, and what the model is made of never is."""
+        run, base = self.trained("stays", f'from = "{self.reference(Llava).folder}"\n', self.reference(Llava).folder / "train.jsonl"), self.reference(Llava).folder
+        out, _ = self.exported(run)
+        before = raw(base), (out / "model.safetensors").stat().st_mtime_ns
+        self.assertIn("is there already", self.call("export", run, "--output", out, code=2).stderr)
+        self.assertEqual((out / "model.safetensors").stat().st_mtime_ns, before[1])
+        self.call("export", run, "--output", out, "--replace")
+        for target, said in ((base, "is where the model has its weights, as model.llm"), (run, "is what is to be exported")):
+            self.assertIn(said, self.call("export", run, "--output", target, "--replace", code=2).stderr)
+        self.assertEqual(raw(base), before[0])
 
     def test_an_adapter_for_peft(self):
         """LoRA of several ranks, a head and the projector; DoRA; PiSSA; and a second stage whose projector was trained before."""

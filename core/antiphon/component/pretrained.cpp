@@ -24,7 +24,11 @@ Value value_of(const json& from, const config::Location& where) {
   if (from.is_number_integer()) return {from.get<int64_t>(), where};
   if (from.is_number()) return {from.get<double>(), where};
   if (from.is_string()) return {from.get<std::string>(), where};
-  if (from.is_object()) return {Value::Table{}, where};  // no option that a file sets is a table
+  if (from.is_object()) {
+    Value::Table table;
+    for (const auto& [key, item] : from.items()) table.emplace(key, value_of(item, where));
+    return {std::move(table), where};
+  }
   Value::Array list;
   if (from.is_array())
     for (const auto& item : from) list.push_back(item.is_array() ? Value(Value::Array{}) : value_of(item, where));

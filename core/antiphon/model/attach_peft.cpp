@@ -3,15 +3,24 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/model/adapter_settings.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <set>
 #include <utility>
 
 namespace antiphon::model {
 namespace {
+
+// A run's slot says itself how its method was made.
+std::string adapter_folder(const ComponentSpec& slot, const std::string& section) {
+  const auto origin = origin_of(slot.plugin, slot.weights, {}, section);
+  return origin.runs.empty() ? origin.weights : "";
+}
 
 // Experts get the rows of tokens in an order of their own.
 void check_tokens(const ComponentSpec& slot, const PeftTarget& target) {
@@ -74,7 +83,8 @@ std::vector<Parameter> AttachedPeft::also_trained() const {
   return found;
 }
 
-PeftPart::PeftPart(Module& m, NameMap n, PeftTarget more) : module(m), names(std::move(n)), target(std::move(more)) {
+PeftPart::PeftPart(Module& m, NameMap n, Origin from, PeftTarget more)
+    : module(m), names(std::move(n)), target(std::move(more)), origin(std::move(from)) {
   target.sites = named_sites(module, names);
   for (const auto& parameter : named_parameters(module, names))
     if (!parameter.fixed) target.parameters.push_back(parameter.name);
@@ -97,10 +107,17 @@ std::vector<Site> named_sites(Module& module, const NameMap& names) {
 
 void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems) {
+  const auto place = part ? adapter_place(part->origin.weights, part->origin.part, part->names) : AdapterPlace();
   for (size_t i = 0; i < specs.size(); ++i) {
     auto& slot = specs[i];
     const auto section = fmt::format("model.{}.peft.{}", owner, i);
-    auto method = build_slot<Peft>(slot.plugin, {}, slot.options, section, problems);
+    std::string folder;
+    const auto settings = [&] {
+      folder = adapter_folder(slot, section);
+      if (folder.empty() || !part) return PretrainedConfig();
+      return adapter_settings(part_of(weights::adapter_files(folder), place).files, part->target, part->names);
+    };
+    auto method = build_slot_from<Peft>(slot.plugin, settings, slot.options, section, problems);
     if (!method || !part) continue;
     in_slot(slot.options.where, section, problems, [&] {
       if (all.size() == AdapterScope::kMost)
@@ -114,10 +131,29 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
              "leave `only` out");
       method->module().set_requires_grad(!slot.frozen);
       all.push_back({owner, i, std::move(method), sites, &part->module, part->names, slot.name});
-      all.back().tokens = tokens;
+      all.back().tokens = tokens, all.back().place = place, all.back().folder = folder;
       for (const auto& parameter : all.back().also_trained()) parameter.tensor->set_requires_grad(true);
       return true;
     });
+  }
+}
+
+void check_all_taken(const std::vector<AttachedPeft>& all, config::Problems& problems) {
+  std::map<std::string, std::set<std::string>> left, taken;
+  for (const auto& peft : all) {
+    if (peft.folder.empty() || peft.place.own.empty()) continue;
+    const auto own = part_of(weights::adapter_files(peft.folder), peft.place);
+    left[peft.folder].insert(own.left.begin(), own.left.end());
+    taken[peft.folder].insert(own.taken.begin(), own.taken.end());
+  }
+  for (auto& [folder, keys] : left) {
+    std::erase_if(keys, [&](const auto& key) { return taken[folder].contains(key); });
+    if (!keys.empty())
+      problems.add({},
+                   fmt::format("{} tensors of the adapter {} are of parts of the model that do not name it, the first "
+                               "is '{}'",
+                               keys.size(), folder, *keys.begin()),
+                   fmt::format("`antiphon compose {}` writes all slots", folder), ErrorKind::weights);
   }
 }
 

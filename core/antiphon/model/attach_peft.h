@@ -7,7 +7,9 @@
 
 #include <antiphon/component/name_map.h>
 #include <antiphon/component/peft.h>
+#include <antiphon/model/adapter_part.h>
 #include <antiphon/model/model_spec.h>
+#include <antiphon/model/origin.h>
 
 namespace antiphon::model {
 
@@ -22,6 +24,8 @@ struct AttachedPeft {
   std::string name = {};                  // by which it is chosen; empty: it is always in use
   bool given = false;                     // something gave its parameters, so that it does not start anew
   TokenChoice tokens = TokenChoice::all;  // which its adapters change
+  AdapterPlace place = {};                // of the part in the whole model whose directory it comes from
+  std::string folder = {};                // of PEFT's, that its values come from
   bool can_merge() const { return method->can_merge() && tokens == TokenChoice::all; }
   // What it trains of the part itself, by the names of the Hugging Face model.
   std::vector<Parameter> also_trained() const;
@@ -37,13 +41,18 @@ struct PeftPart {
   Module& module;
   NameMap names;
   PeftTarget target;
-  PeftPart(Module& module, NameMap names, PeftTarget more = {});
+  Origin origin;  // of the part's values
+  PeftPart(Module& module, NameMap names, Origin origin, PeftTarget more = {});
 };
 
 // Builds the methods of `specs`, attaches them to the part at `owner` and adds them to those of the model: adapters of
-// all[i] are of set i. Options in force are written back. Without a part the options are checked alone.
+// all[i] are of set i. What the options leave out is as the adapter in the slot's `weights` has it. Options in force
+// are written back. Without a part the options are checked alone.
 void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems);
+
+// What a folder has of other parts of the model is to be in their slots, too: a problem if it is in none.
+void check_all_taken(const std::vector<AttachedPeft>& all, config::Problems& problems);
 
 // "lora attached to 6 sites", for the log.
 std::string described(const AttachedPeft& peft, const std::string& plugin);

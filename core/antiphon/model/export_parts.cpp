@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/model/whole_model.h>
 #include <antiphon/weights/export.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/stacked.h>

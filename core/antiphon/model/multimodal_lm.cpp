@@ -73,6 +73,7 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
   std::optional<PeftPart> llm;
   if (llm_)
     llm.emplace(llm_->module(), llm_->name_map(),
+                origin_of(spec.llm.plugin, spec.llm.weights, spec.llm.part, "model.llm"),
                 PeftTarget{.hidden_size = llm_->hidden_size(),
                            .embed = [this](const at::Tensor& ids) { return embeddings_of(ids); },
                            .kv = llm_->takes_prefix() ? kv_shape(llm_->state_shape()) : KvShape{}});
@@ -87,15 +88,18 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
   for (auto& [name, stream] : streams_) {
     for (size_t i = 0; i < stream->encoders().size(); ++i) {
       auto& [slot, encoder] = stream->encoders()[i];
-      attach_pefts(stream->encoder_path(i), PeftPart(encoder->module(), encoder->name_map()), slot.peft, pefts_,
-                   problems);
+      const auto path = stream->encoder_path(i);
+      const auto origin = origin_of(slot.plugin, slot.weights, slot.part, "model." + path);
+      attach_pefts(path, PeftPart(encoder->module(), encoder->name_map(), origin), slot.peft, pefts_, problems);
     }
-    auto& stream_spec = spec.streams.at(name);
-    attach_pefts(fmt::format("streams.{}.connector", name),
-                 PeftPart(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}), stream_spec.connector.peft,
+    auto& connector = spec.streams.at(name).connector;
+    const auto path = fmt::format("streams.{}.connector", name);
+    const auto origin = origin_of(connector.plugin, connector.weights, connector.part, "model." + path);
+    attach_pefts(path, PeftPart(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}, origin), connector.peft,
                  pefts_, problems);
-    stream->write_encoders(stream_spec);
+    stream->write_encoders(spec.streams.at(name));
   }
+  check_all_taken(pefts_, problems);
 }
 
 // Whole in each process; all of those that have the model together ask for them.

@@ -104,7 +104,10 @@ bool load_part(Model& model, Part& part, const PartSlot& slot, const weights::Lo
       if (below && slot.kind == PartKind::peft) {
         const auto& peft = model.lm().pefts()[slot.index];
         const StackedPart stacks{peft.names, *peft.part};
-        report(part, weights::load_adapter(from, *peft.method, {}, options, peft.also_trained(), stacks), from);
+        auto own = part_of(weights::adapter_files(from), peft.place);
+        auto load = weights::load_adapter(std::move(own.files), *peft.method, {}, options, peft.also_trained(), stacks);
+        load.ignored += std::ssize(own.left);
+        report(part, load, from);
       } else if (below && !only_own) {
         report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
       }

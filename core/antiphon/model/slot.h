@@ -51,23 +51,34 @@ std::vector<ComponentSpec> read_encoders(const config::Value& value, const std::
                                          config::Problems& problems);
 
 // On the meta device. `options` receives the options in force. nullptr if `problems` got errors that leave nothing to
-// build.
-template <class Interface, class... Extra>
-std::unique_ptr<Interface> build_slot(const std::string& plugin, const Source& source, config::Value& options,
-                                      const std::string& section, config::Problems& problems, Extra... extra) {
+// build. `read`: gives the files of the component's directory.
+template <class Interface, class Read, class... Extra>
+std::unique_ptr<Interface> build_slot_from(const std::string& plugin, Read&& read, config::Value& options,
+                                           const std::string& section, config::Problems& problems, Extra... extra) {
   const auto known = check_keys(KindOf<Interface>::name, plugin, options, section, problems);
   if (!known) return nullptr;
   return in_slot(options.where, section, problems, [&]() -> std::unique_ptr<Interface> {
-    const auto origin = origin_of(plugin, source.weights, source.part, section);
-    auto pretrained = pretrained_for(origin.weights, origin.part);
-    if constexpr (std::is_same_v<Interface, LanguageModel>)
-      untie_by_content(pretrained, origin.weights, whole_names(origin.weights, origin.part));
+    const PretrainedConfig pretrained = read();
     config::Value resolved = *known;
     const BuildContext context{*known, section, pretrained, problems, resolved};
     auto component = create<Interface>(plugin, context, extra...);
     options = std::move(resolved);
     return component;
   });
+}
+
+// The same of a Hugging Face directory.
+template <class Interface, class... Extra>
+std::unique_ptr<Interface> build_slot(const std::string& plugin, const Source& source, config::Value& options,
+                                      const std::string& section, config::Problems& problems, Extra... extra) {
+  const auto read = [&] {
+    const auto origin = origin_of(plugin, source.weights, source.part, section);
+    auto pretrained = pretrained_for(origin.weights, origin.part);
+    if constexpr (std::is_same_v<Interface, LanguageModel>)
+      untie_by_content(pretrained, origin.weights, whole_names(origin.weights, origin.part));
+    return pretrained;
+  };
+  return build_slot_from<Interface>(plugin, read, options, section, problems, extra...);
 }
 
 }  // namespace antiphon::model

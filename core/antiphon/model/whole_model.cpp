@@ -1,5 +1,7 @@
 #include <antiphon/model/whole_model.h>
 
+#include <antiphon/model/compose_adapter.h>
+
 #include <fmt/format.h>
 
 #include <antiphon/base/paths.h>
@@ -95,6 +97,7 @@ std::vector<NameRule> whole_names(const std::string& weights, const std::string&
 }
 
 config::Value compose(const std::string& directory) {
+  if (is_adapter_folder(directory)) return compose_adapter(directory);
   const auto pretrained = weights::read_pretrained_config(directory);
   const auto plugin = plugin::component_reading("language_model", model_type(pretrained, directory));
   if (plugin.empty()) return WholeModel(directory).compose();

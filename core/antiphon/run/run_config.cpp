@@ -139,7 +139,8 @@ const config::Table<RunConfig>& run_table() {
 
 bool is_model_directory(const std::filesystem::path& path) {
   const auto has = [&](const char* name) { return path_exists(path / name, ErrorKind::config); };
-  return is_folder(path, ErrorKind::config) && !has("config.toml") && has("config.json");
+  return is_folder(path, ErrorKind::config) && !has("config.toml") &&
+         (has("config.json") || has("adapter_config.json"));
 }
 
 bool is_run_folder(const std::filesystem::path& path) {

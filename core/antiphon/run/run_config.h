@@ -30,7 +30,7 @@ struct RunConfig {
 };
 const config::Table<RunConfig>& run_table();
 
-// A Hugging Face directory, and not the folder of a run; and the folder of one.
+// The directory of a model or an adapter, and not the folder of a run; and the folder of one.
 bool is_model_directory(const std::filesystem::path& path);
 bool is_run_folder(const std::filesystem::path& path);
 

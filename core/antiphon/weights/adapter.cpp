@@ -32,21 +32,6 @@ std::string checkpoint_path(const std::string& name, const NameMap& map) {
        "add a rule for its layer to the component's name map");
 }
 
-// Where transformers puts a language model within a whole one, by version and class, and on its own.
-std::string alone(const std::string& key) {
-  constexpr std::pair<std::string_view, std::string_view> places[] = {{"model.language_model.lm_head.", "lm_head."},
-                                                                      {"model.language_model.", "model."},
-                                                                      {"language_model.model.", "model."},
-                                                                      {"language_model.lm_head.", "lm_head."},
-                                                                      {"language_model.", "model."},
-                                                                      {"layers.", "model.layers."}};
-  if (!key.starts_with(kPeftPrefix)) return key;
-  for (const auto& [within, own] : places)
-    if (std::string_view(key).substr(kPeftPrefix.size()).starts_with(within))
-      return kPeftPrefix + std::string(own) + key.substr(kPeftPrefix.size() + within.size());
-  return key;
-}
-
 // Whether two names of a module's parameter may be one: PEFT names it by the module that it was given, which may be the
 // part alone or lie within another.
 bool same_end(std::string_view a, std::string_view b) {
@@ -123,6 +108,21 @@ void check_same(const json& file, const json& attached, std::vector<std::string>
 
 }  // namespace
 
+// Where transformers puts a language model within a whole one, by version and class, and on its own.
+std::string alone(const std::string& key) {
+  constexpr std::pair<std::string_view, std::string_view> places[] = {{"model.language_model.lm_head.", "lm_head."},
+                                                                      {"model.language_model.", "model."},
+                                                                      {"language_model.model.", "model."},
+                                                                      {"language_model.lm_head.", "lm_head."},
+                                                                      {"language_model.", "model."},
+                                                                      {"layers.", "model.layers."}};
+  if (!key.starts_with(kPeftPrefix)) return key;
+  for (const auto& [within, own] : places)
+    if (std::string_view(key).substr(kPeftPrefix.size()).starts_with(within))
+      return kPeftPrefix + std::string(own) + key.substr(kPeftPrefix.size() + within.size());
+  return key;
+}
+
 AdapterFile adapter_file(const std::string& path, Peft& peft, const NameMap& map, const std::vector<Parameter>& of_part,
                          const std::optional<StackedPart>& stacks) {
   NamedTensors tensors;
@@ -151,22 +151,37 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
   write_adapter(folder, adapter_file(folder.string(), peft, map, of_part, stacks), base_model);
 }
 
+std::string adapter_config_path(const fs::path& folder) { return (folder / config_name).string(); }
+
+AdapterFiles adapter_files(const fs::path& folder) {
+  if (!path_exists(folder / config_name, ErrorKind::weights))
+    fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
+  return {folder, read_json_object(folder / config_name)};
+}
+
+std::shared_ptr<const Checkpoint> adapter_tensors(const fs::path& folder) {
+  const auto tensors = folder / tensors_name, old = folder / "adapter_model.bin";
+  const bool is_old = !path_exists(tensors, ErrorKind::weights) && path_exists(old, ErrorKind::weights);
+  return std::make_shared<const Checkpoint>(is_old ? old : tensors);
+}
+
 LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options,
                         const std::vector<Parameter>& of_part, const std::optional<StackedPart>& stacks) {
-  const auto config = folder / config_name, tensors = folder / tensors_name;
-  const auto there = [](const fs::path& path) { return path_exists(path, ErrorKind::weights); };
-  if (!there(config))
-    fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
-  auto written = read_json_object(config);
+  return load_adapter(adapter_files(folder), peft, map, options, of_part, stacks);
+}
+
+LoadReport load_adapter(AdapterFiles files, Peft& peft, const NameMap& map, const LoadOptions& options,
+                        const std::vector<Parameter>& of_part, const std::optional<StackedPart>& stacks) {
+  auto& written = files.config;
+  const auto path = adapter_config_path(files.folder);
   const auto check_settings = [&] {
-    check_same(written, peft.adapter_config(), peft.compared_keys(), config);
-    check_keys(JsonTable(written, config.string()), peft.config_keys());
+    check_same(written, peft.adapter_config(), peft.compared_keys(), path);
+    check_keys(JsonTable(written, path), peft.config_keys());
   };
   const bool stacked = stacks && has_stacks(stacks->names);
   if (!stacked) check_settings();
-  const auto given = std::make_shared<const Checkpoint>(
-      there(tensors) || !there(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
-  const auto source = stacked ? unstacked_adapter(given, written, peft, *stacks) : given;
+  if (!files.tensors) files.tensors = adapter_tensors(files.folder);
+  const auto source = stacked ? unstacked_adapter(files.tensors, written, peft, *stacks) : files.tensors;
   if (stacked) check_settings();
   const auto& file = *source;
   const auto names = has_virtual_tokens(peft) ? NameMap{{{kPeftPrompt, peft.prompt_parameter()}}, {}, {}}

@@ -24,6 +24,17 @@ AdapterFile adapter_file(const std::string& path, Peft& peft, const NameMap& map
                          const std::optional<StackedPart>& stacks);
 void write_adapter(const std::filesystem::path& folder, AdapterFile file, const std::string& base_model);
 
+// What a folder of PEFT's holds. Error(weights) if it is no such folder, or a file in it is malformed.
+struct AdapterFiles {
+  std::filesystem::path folder;
+  nlohmann::json config;                                // adapter_config.json
+  std::shared_ptr<const Checkpoint> tensors = nullptr;  // nullptr: load_adapter() opens them
+};
+AdapterFiles adapter_files(const std::filesystem::path& folder);
+std::shared_ptr<const Checkpoint> adapter_tensors(const std::filesystem::path& folder);
+// "DIR/adapter_config.json"
+std::string adapter_config_path(const std::filesystem::path& folder);
+
 // Reads an adapter into the attached parameters (on the meta device or not). Keys with the adapter's name "default"
 // in them are accepted too, and those of an adapter that was trained on the part within a larger model, or alone.
 // Error(weights), before anything is changed, if the file's configuration differs from what is attached (rank, alpha,
@@ -32,5 +43,11 @@ void write_adapter(const std::filesystem::path& folder, AdapterFile file, const 
 LoadReport load_adapter(const std::filesystem::path& folder, Peft& peft, const NameMap& map = {},
                         const LoadOptions& options = {.name = "adapter"}, const std::vector<Parameter>& of_part = {},
                         const std::optional<StackedPart>& stacks = std::nullopt);
+LoadReport load_adapter(AdapterFiles files, Peft& peft, const NameMap& map = {},
+                        const LoadOptions& options = {.name = "adapter"}, const std::vector<Parameter>& of_part = {},
+                        const std::optional<StackedPart>& stacks = std::nullopt);
+
+// A key of a language model within a larger model as it is in that of the language model alone; others as they are.
+std::string alone(const std::string& key);
 
 }  // namespace antiphon::weights

@@ -16,6 +16,7 @@ namespace antiphon::ia3 {
 
 struct Ia3Options {
   std::vector<std::string> targets = {"k_proj", "v_proj", "down_proj"}, feedforward = {"down_proj"};
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<Ia3Options>& ia3_table() {
@@ -26,6 +27,11 @@ const config::Table<Ia3Options>& ia3_table() {
                  "last parts of site names, or globs over whole names; \"all-linear\" for every site")
           .field("feedforward", &O::feedforward, "those of them whose input is scaled in place of their output"));
   return *table;
+}
+
+void Ia3Options::read_pretrained(const PretrainedConfig& pretrained) {
+  read_options(pretrained.config, {{"target_modules", "targets"}, {"feedforward_modules", "feedforward"}}, ia3_table(),
+               *this);
 }
 
 class Ia3Adapter : public LinearAdapter, public Module {

@@ -42,6 +42,21 @@ const config::Table<LoraOptions>& lora_table() {
   return *table;
 }
 
+void LoraOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  read_options(pretrained.config,
+               {{"r", "rank"},
+                {"lora_alpha", "alpha"},
+                {"lora_dropout", "dropout"},
+                {"use_rslora", "rslora"},
+                {"use_dora", "dora"},
+                {"rank_pattern", "rank_pattern"},
+                {"alpha_pattern", "alpha_pattern"},
+                {"target_modules", "targets"},
+                {"modules_to_save", "modules_to_save"},
+                {"bias", "bias"}},
+               lora_table(), *this);
+}
+
 SiteNumbers::SiteNumbers(std::string key, const config::Value& table, double least, bool whole)
     : key_(std::move(key)), whole_(whole) {
   const auto* all = table.get_if<config::Value::Table>();
@@ -78,7 +93,7 @@ void SiteNumbers::check_used(const std::vector<Site>& sites) const {
     if (std::ranges::none_of(sites, [&](const Site& site) { return entry.pattern.matches(site.path); }))
       fail(ErrorKind::config,
            fmt::format("lora: {}: '{}' matches none of the {} sites", key_, entry.source, sites.size()),
-           fmt::format("the first site is called {}", sites.front().path));
+           sites.empty() ? "no layer is changed" : fmt::format("the first site is called {}", sites.front().path));
 }
 
 nlohmann::json SiteNumbers::times(double factor) const {

@@ -1,5 +1,6 @@
 // The options of LoRA, as PEFT's LoraConfig has them.
 #pragma once
+#include <antiphon/component/pretrained.h>
 #include <antiphon/config/schema.h>
 #include <antiphon/nn/linear/site_choice.h>
 
@@ -16,6 +17,12 @@ struct LoraOptions : nn::SiteOptions {
   config::Value rank_pattern = config::Value::Table{}, alpha_pattern = config::Value::Table{};
 
   nn::SiteChoice choice() const { return SiteOptions::choice(modules_to_save); }
+  // No layer is changed beside the modules that are trained themselves: a part of an adapter of a whole model.
+  bool saves_alone() const {
+    const auto* list = targets.get_if<config::Value::Array>();
+    return list && list->empty() && !modules_to_save.empty();
+  }
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<LoraOptions>& lora_table();

@@ -33,7 +33,8 @@ class Lora : public Peft, private Module {
 
   std::vector<std::string> attach(const PeftTarget& target) override {
     if (target.hidden_size > 0) task_type_ = "CAUSAL_LM";
-    const auto chosen = nn::chosen_sites("lora", options_.choice(), target.sites);
+    const auto chosen =
+        options_.saves_alone() ? std::vector<Site>() : nn::chosen_sites("lora", options_.choice(), target.sites);
     ranks_.check_used(chosen), alphas_.check_used(chosen);
     also_trained_ = own_parameters(options_, target, chosen);
     return sites_.attach(chosen, [this](const Site& site) { return made_for(site); });

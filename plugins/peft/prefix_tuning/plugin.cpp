@@ -18,6 +18,7 @@ struct PrefixTuningOptions {
   int64_t tokens = 20, encoder_size = 0;
   bool projection = false;
   std::string init = "random";
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<PrefixTuningOptions>& prefix_tuning_table() {
@@ -34,6 +35,10 @@ const config::Table<PrefixTuningOptions>& prefix_tuning_table() {
                  {.min = 0, .max = 1 << 16})
           .field("init", &O::init, "how they begin: from normal numbers, or zero", {.choices = {"random", "zero"}}));
   return *table;
+}
+
+void PrefixTuningOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  read_options(pretrained.config, {{"num_virtual_tokens", "tokens"}}, prefix_tuning_table(), *this);
 }
 
 class PrefixTuning : public Peft, private Module {

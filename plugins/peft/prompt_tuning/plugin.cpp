@@ -16,6 +16,7 @@ namespace antiphon::prompt_tuning {
 struct PromptTuningOptions {
   int64_t tokens = 20;
   std::string init = "random", init_text = "", tokenizer = "";
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<PromptTuningOptions>& prompt_tuning_table() {
@@ -28,6 +29,10 @@ const config::Table<PromptTuningOptions>& prompt_tuning_table() {
           .field("init_text", &O::init_text, "said again until there are enough tokens, or cut off")
           .field("tokenizer", &O::tokenizer, "directory with tokenizer.json, for init_text"));
   return *table;
+}
+
+void PromptTuningOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  read_options(pretrained.config, {{"num_virtual_tokens", "tokens"}}, prompt_tuning_table(), *this);
 }
 
 class PromptTuning : public Peft, private Module {

@@ -17,6 +17,7 @@ struct PtuningOptions {
   int64_t tokens = 20, encoder_size = 0, encoder_layers = 2;
   std::string encoder = "mlp";
   double encoder_dropout = 0;
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<PtuningOptions>& ptuning_table() {
@@ -34,6 +35,11 @@ const config::Table<PtuningOptions>& ptuning_table() {
           .field("encoder_dropout", &O::encoder_dropout, "between the layers of the LSTM, in training",
                  {.min = 0, .max = 1}));
   return *table;
+}
+
+void PtuningOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  read_options(pretrained.config, {{"num_virtual_tokens", "tokens"}}, ptuning_table(), *this);
+  encoder = "none";  // a file has what it gave
 }
 
 class Ptuning : public Peft, private Module {

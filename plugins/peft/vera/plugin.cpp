@@ -21,6 +21,7 @@ namespace antiphon::vera {
 struct VeraOptions : nn::SiteOptions {
   int64_t rank = 256, projection_seed = 0;
   double d_initial = 0.1, dropout = 0;
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<VeraOptions>& vera_table() {
@@ -32,6 +33,16 @@ const config::Table<VeraOptions>& vera_table() {
           .field("d_initial", &O::d_initial, "what d begins with; b begins with zeros")
           .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})));
   return *table;
+}
+
+void VeraOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  read_options(pretrained.config,
+               {{"r", "rank"},
+                {"projection_prng_key", "projection_seed"},
+                {"d_initial", "d_initial"},
+                {"vera_dropout", "dropout"},
+                {"target_modules", "targets"}},
+               vera_table(), *this);
 }
 
 class Vera : public Peft, private Module {

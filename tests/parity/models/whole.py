@@ -754,6 +754,8 @@ def peft_export(bench, reference):
     bench.check(f"{case}: LoRA on both parts, the connector, and training changed what comes out", connectors and relative(out["logits"], before["logits"]) > 1e-3, f"{len(connectors)} of the connector")
     with torch.no_grad():
         bench.compare(f"{case}: logits", {"logits": out["logits"]}, {"logits": model(**reference.prepare(sample[0])[3]).logits[0]})
+    _, back = bench.ask("model", model=f'from = "{target}"\n', samples=named(sample), folder=reference.folder)
+    bench.compare(f"{case}: read back into all slots: logits", {"logits": back["logits"]}, {"logits": out["logits"]})
 
 
 def adapted(bench, reference):

@@ -1,0 +1,179 @@
+#include <antiphon/model/adapter_part.h>
+
+#include <algorithm>
+#include <functional>
+#include <ranges>
+#include <set>
+
+#include <ATen/core/Tensor.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/paths.h>
+#include <antiphon/model/whole_model.h>
+#include <antiphon/nn/linear/site_choice.h>
+
+namespace antiphon::model {
+namespace {
+
+using nlohmann::json;
+
+struct Named {
+  std::optional<std::string> name;
+  size_t beginning = 0;  // letters of the rule before what it leaves open
+};
+
+Named by_rules(const std::vector<NameRule>& rules, const std::string& name) {
+  Named best;
+  for (const auto& rule : rules) {
+    const size_t beginning = std::min(rule.checkpoint.find('{'), rule.checkpoint.size());
+    if (best.name && beginning <= best.beginning) continue;
+    if (auto found = NameMap{{rule}, {}, {}}.to_parameter(name)) best = {std::move(found), beginning};
+  }
+  return best;
+}
+
+std::string parent_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
+
+// The modules in which a name lies, the innermost first.
+std::vector<std::string> modules_of(const std::string& name) {
+  std::vector<std::string> modules;
+  for (size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0; dot = name.rfind('.', dot - 1))
+    modules.push_back(name.substr(0, dot));
+  return modules;
+}
+
+// In the whole model; as it is for the values of virtual tokens.
+std::string path_of(const std::string& key) {
+  return key.starts_with(kPeftPrefix) ? without_adapter_name(key).substr(kPeftPrefix.size()) : key;
+}
+
+// Rules may name no more than a layer's weight.
+template <class Of>
+auto first_of(const std::string& path, Of&& of) -> decltype(of(path, std::string())) {
+  if (auto found = of(path, std::string())) return found;
+  for (const auto& module : modules_of(path))
+    if (auto found = of(module + ".weight", path.substr(module.size()))) return found;
+  return {};
+}
+
+using Rename = std::function<std::optional<std::string>(const std::string&)>;
+
+// Through rules for tensors, of which a layer's adapter has more than its files: "x.weight" stands for
+// "x.lora_A.weight".
+std::optional<std::string> renamed_key(const std::string& path, const Rename& rename) {
+  return first_of(path, [&](const std::string& name, const std::string& end) -> std::optional<std::string> {
+    const auto found = rename(name);
+    if (!found || end.empty()) return found;
+    if (*found == "weight") return end.substr(1);  // the part is one layer
+    return found->ends_with(".weight") ? std::optional(parent_of(*found) + end) : std::nullopt;
+  });
+}
+
+std::optional<std::string> key_in_part(const AdapterPlace& place, const std::string& path) {
+  const auto own = renamed_key(path, [&](const auto& name) { return name_in_part(place, name); });
+  if (!own) return std::nullopt;
+  const auto spelt = renamed_key(*own, [&](const auto& name) {
+    const auto parameter = place.names.to_parameter(name);
+    return parameter ? place.names.to_checkpoint(*parameter) : std::nullopt;
+  });
+  return spelt ? spelt : own;
+}
+
+bool key_is_of_others(const AdapterPlace& place, const std::string& path) {
+  return first_of(path, [&](const std::string& name, const std::string&) { return is_of_others(place, name); });
+}
+
+// A regular expression that the name alone matches.
+std::string escaped(const std::string& name) {
+  std::string text;
+  for (const char c : name) text += std::string(c == '.' ? "\\" : "") + c;
+  return text;
+}
+
+// By the part's modules, each of which the pattern matches by its name in the whole model.
+json own_patterns(const json& patterns, const std::string& key, const std::set<std::string>& paths,
+                  const AdapterPlace& place) {
+  auto own = json::object();
+  for (const auto& [source, number] : patterns.items()) {
+    const nn::NamePattern pattern(key, "(?:.*\\.)?(?:" + source + ")");
+    for (const auto& path : paths)
+      for (const auto& module : modules_of(path))
+        if (const auto name = pattern.matches(module) ? key_in_part(place, module + ".lora_A.weight") : std::nullopt)
+          own[escaped(name->substr(0, name->rfind(".lora_A")))] = number;
+  }
+  return own;
+}
+
+// Those of the whole modules that are kept, in which the part has something.
+json own_modules(const json& modules, const std::set<std::string>& paths) {
+  auto own = json::array();
+  for (const auto& module : modules)
+    if (module.is_string() && std::ranges::any_of(paths, [&](const std::string& path) {
+          return nn::trained_whole(module.get<std::string>(), path);
+        }))
+      own.push_back(module);
+  return own;
+}
+
+weights::LazyTensor renamed(const std::shared_ptr<const weights::Checkpoint>& file, const std::string& key,
+                            const std::string& name) {
+  const auto& info = file->info(key);
+  weights::LazyTensor tensor{name, weights::scalar_type_of(info, file->path()), {}, {}};
+  tensor.sizes.assign(info.shape.begin(), info.shape.end());
+  tensor.values = [file, key] { return file->tensor(key); };
+  return tensor;
+}
+
+}  // namespace
+
+AdapterPlace adapter_place(const std::string& weights, const std::string& part, const NameMap& names) {
+  if (part.empty() || !path_exists(weights, ErrorKind::weights)) return {};
+  AdapterPlace place;
+  place.names.rules = names.rules;
+  const WholeModel whole(weights);
+  for (const auto& one : whole.parts()) {
+    auto& rules = one.name == part ? place.own : place.others;
+    rules.insert(rules.end(), one.modules.begin(), one.modules.end());
+    rules.insert(rules.end(), one.names.begin(), one.names.end());
+  }
+  return place;
+}
+
+std::optional<std::string> name_in_part(const AdapterPlace& place, const std::string& name) {
+  auto own = by_rules(place.own, name);
+  const auto other = by_rules(place.others, name);
+  return other.name && other.beginning > own.beginning ? std::nullopt : std::move(own.name);
+}
+
+bool is_of_others(const AdapterPlace& place, const std::string& name) {
+  return by_rules(place.others, name).name && !name_in_part(place, name);
+}
+
+PartOfAdapter part_of(weights::AdapterFiles files, const AdapterPlace& place) {
+  files.tensors = weights::adapter_tensors(files.folder);
+  if (place.own.empty()) return {std::move(files), {}, {}};
+  PartOfAdapter part{std::move(files), {}, {}};
+  weights::LazyTensors own;
+  std::set<std::string> paths;
+  for (const auto& key : part.files.tensors->names()) {
+    const auto path = path_of(key);
+    if (const auto name = path == key ? std::nullopt : key_in_part(place, path)) {
+      own.push_back(renamed(part.files.tensors, key, kPeftPrefix + *name));
+      paths.insert(path), part.taken.push_back(key);
+    } else if (path != key && key_is_of_others(place, path)) {
+      part.left.push_back(key);
+    } else {
+      own.push_back(renamed(part.files.tensors, key, key));
+    }
+  }
+  auto& config = part.files.config;
+  for (const auto* key : {"rank_pattern", "alpha_pattern"})
+    if (const auto found = config.find(key); found != config.end() && found->is_object())
+      *found = own_patterns(*found, key, paths, place);
+  if (const auto found = config.find("modules_to_save"); found != config.end() && found->is_array())
+    *found = own_modules(*found, paths);
+  part.files.tensors = std::make_shared<const weights::Checkpoint>(part.files.tensors->path(), own);
+  return part;
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,80 @@
+#include <antiphon/model/adapter_settings.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_set>
+
+#include <antiphon/base/error.h>
+#include <antiphon/weights/stacked.h>
+
+namespace antiphon::model {
+namespace {
+
+using Names = std::set<std::string>;
+using nlohmann::json;
+
+// The sites by the names that a file may have for them: their own, and that of the layer of transformers' model in
+// which they are one of several.
+std::map<std::string, std::vector<std::string>> sites_by_name(const PeftTarget& target, const NameMap& names) {
+  std::map<std::string, std::vector<std::string>> all;
+  const std::string weight = ".weight";
+  for (const auto& site : target.sites) {
+    all[site.path].push_back(site.path);
+    const auto parameter = names.to_parameter(site.path + weight);
+    const auto stack = parameter ? weights::stack_with(names, *parameter) : std::nullopt;
+    if (stack && stack->name.ends_with(weight))
+      all[stack->name.substr(0, stack->name.size() - weight.size())].push_back(site.path);
+  }
+  return all;
+}
+
+// The innermost module on the path that is one of these, in whatever it lies; a part may be one layer, without a name.
+std::string known_module(const std::string& path, const std::map<std::string, std::vector<std::string>>& known) {
+  for (size_t end = path.rfind('.'); end != std::string::npos && end > 0; end = path.rfind('.', end - 1))
+    for (size_t begin = 0; begin < end; begin = std::min(path.find('.', begin), end) + 1)
+      if (auto name = path.substr(begin, end - begin); known.contains(name)) return name;
+  return {};
+}
+
+std::string last_part(const std::string& name) { return name.substr(name.rfind('.') + 1); }
+
+// Last parts of names if these alone say it.
+json as_targets(const Names& chosen, const std::vector<Site>& sites) {
+  Names ends;
+  for (const auto& name : chosen) ends.insert(last_part(name));
+  const auto same = static_cast<size_t>(
+      std::ranges::count_if(sites, [&](const Site& site) { return ends.contains(last_part(site.path)); }));
+  return same == chosen.size() ? json(ends) : json(chosen);
+}
+
+}  // namespace
+
+PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const PeftTarget& target, const NameMap& names) {
+  const auto sites = sites_by_name(target, names);
+  const std::unordered_set<std::string> parameters(target.parameters.begin(), target.parameters.end());
+  Names chosen, modules;
+  for (const auto& key : files.tensors->names()) {
+    if (!key.starts_with(kPeftPrefix)) continue;
+    const auto plain = without_adapter_name(key);
+    auto path = plain.substr(kPeftPrefix.size());
+    if (!parameters.contains(path) && known_module(path, sites).empty())
+      path = weights::alone(plain).substr(kPeftPrefix.size());
+    if (parameters.contains(path)) {
+      modules.insert(path.substr(0, path.rfind('.')));
+    } else if (const auto found = sites.find(known_module(path, sites)); found != sites.end()) {
+      chosen.insert(found->second.begin(), found->second.end());
+    }
+  }
+  auto config = files.config;
+  for (const auto* key : {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"})
+    config.erase(key);
+  config["target_modules"] = as_targets(chosen, target.sites);
+  if (const auto saved = config.find("modules_to_save"); saved != config.end() && saved->is_array() && !saved->empty())
+    *saved = modules;
+  PretrainedConfig settings;
+  settings.config = JsonTable(std::move(config), weights::adapter_config_path(files.folder));
+  return settings;
+}
+
+}  // namespace antiphon::model
