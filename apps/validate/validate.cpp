@@ -54,6 +54,10 @@ void describe(const run::RunConfig& config, model::Model& model, const UpdateRul
       memory.reference > 0 ? fmt::format("reference {}, ", human_bytes(memory.reference)) : "",
       human_bytes(memory.checkpoint), human_bytes(memory.data), human_bytes(memory.encoding),
       config.train.tokens_per_batch, human_bytes(memory.activations), human_bytes(memory.gradients));
+  if (const auto& weights = config.precision.weights; !weights.empty() && weights != "nf4") {
+    fmt::print("  on a GPU: precision.weights = \"{}\" is for the CPU; \"nf4\" is for both\n", weights);
+    return;
+  }
   const auto gpu = run::estimate_memory(config, model, rule, objective, at::kCUDA);
   fmt::print(
       "  memory for training on a GPU, estimated: {} (parameters {}, optimizer {}, and the largest of: encoding {}, "

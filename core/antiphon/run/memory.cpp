@@ -24,6 +24,7 @@ namespace {
 
 constexpr double kThreads = 25 << 20;  // what threads and the kernels that oneDNN makes take beside the libraries
 constexpr int64_t kWords = 40;         // tokens of a sample besides its media
+constexpr double kUnpacking = 14;      // bytes a value beside it, by operations: codes twice, indices, two products
 constexpr double kTile = 1 << 22;      // values of an nf4 matrix that are in full width (nn/linear/nf4_weight.cpp)
 constexpr double kMore = 1.12;  // measured: what products and gradients on their way take, and gaps between blocks
 
@@ -233,8 +234,8 @@ struct Estimator {
         tokens * kept(module, static_cast<double>(model.llm().hidden_size()), kept_probabilities()) * compute;
     add_casts(module);
     if (!config.precision.weights.empty())  // one matrix at a time is what it stands for, or a tile of it
-      memory.activations +=
-          std::min(largest_matrix(module), config.precision.weights == "nf4" ? kTile : HUGE_VAL) * compute;
+      memory.activations += std::min(largest_matrix(module), config.precision.weights == "nf4" ? kTile : HUGE_VAL) *
+                            (compute + (device == at::kCPU ? 0 : kUnpacking));
     if (whole.scores() == 0) add_logits();
   }
 

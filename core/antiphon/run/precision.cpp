@@ -28,10 +28,10 @@ void check_part(const std::string& name, const Parameter& part, const char* key,
 }
 
 void keep_as(model::MultimodalLm& model, const std::string& format, const char* key, const std::string& also) {
-  if (!model.device().is_cpu())
+  if (!model.device().is_cpu() && format != "nf4")
     fail(ErrorKind::config,
          fmt::format("{} = \"{}\" is for the CPU, and the device is {}", key, format, model.device().str()),
-         fmt::format("leave {} empty, or use --device cpu", key));
+         fmt::format("use {} = \"nf4\" or none, or --device cpu", key));
   for (const auto& parameter : model.llm().module().parameters())
     if (parameter.tensor->dim() == 2 && (parameter.role == Role::matrix || parameter.role == Role::embedding))
       check_part(parameter.name, parameter, key, format == "nf4" ? 1 : kernels::kPanel,

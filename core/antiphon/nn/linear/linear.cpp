@@ -239,7 +239,8 @@ void Linear::quantize(const std::string& format) {
     nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight, own_.front().box, together));
   else
     quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
-  page_out(weight.const_data_ptr(), weight.nbytes());  // of a file that stays mapped for its other tensors
+  if (weight.is_cpu())
+    page_out(weight.const_data_ptr(), weight.nbytes());  // of a file that stays mapped for its other tensors
   weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
 }
 

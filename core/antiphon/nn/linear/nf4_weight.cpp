@@ -6,15 +6,12 @@
 #include <torch/custom_class.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/kernels/for_rows.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/nn/linear/linear.h>
-#include <antiphon/nn/linear/of_weight.h>
+#include <antiphon/nn/linear/nf4_unpack.h>
 #include <antiphon/nn/whole_of_parts.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 
 namespace antiphon::nn {
 namespace {
@@ -25,30 +22,6 @@ using torch::autograd::variable_list;
 constexpr int64_t kTile = 1 << 22;  // values that are in full width at a time
 constexpr float kLeast = 1e-38f;
 
-constexpr std::array<float, 16> kNormalFloats{-1.0f,           -0.69619280099f, -0.52507305145f, -0.39491748809f,
-                                              -0.28444138169f, -0.18477343022f, -0.09105003625f, 0.0f,
-                                              0.07958029955f,  0.16093020141f,  0.24611230194f,  0.33791524171f,
-                                              0.44070982933f,  0.56261700391f,  0.72295683622f,  1.0f};
-
-// Dynamic 8-bit numbers of both signs (Dettmers et al. 2022, section 1.3), [256] float32, ascending: 0, 1, and for each
-// decade the middles of 1, 2, ... 64 equal parts of its upper nine tenths; rounded as functional.create_dynamic_map.
-const at::Tensor& dynamic_numbers() {
-  static const auto* numbers = [] {
-    auto* made = new at::Tensor;
-    make_ordinary([&] {
-      std::vector<at::Tensor> all{at::tensor({0.0f, 1.0f})};
-      for (int decade = 0; decade < 7; ++decade) {
-        const auto ends = at::linspace(0.1, 1, (1 << decade) + 1, at::kFloat);
-        const auto middles = (ends.slice(0, 0, -1) + ends.slice(0, 1)) / 2.0 * std::pow(10.0, decade - 6);
-        all.push_back(middles), all.push_back(-middles);
-      }
-      *made = std::get<0>(at::cat(all).sort());
-    });
-    return made;
-  }();
-  return *numbers;
-}
-
 at::Tensor between(const at::Tensor& numbers) { return (numbers.slice(0, 0, -1) + numbers.slice(0, 1)) / 2; }
 
 // The scales of the blocks of some rows and columns, [rows * columns / kBlock] float32.
@@ -57,10 +30,13 @@ at::Tensor scales_of(const Nf4Weight& w, int64_t row, int64_t rows, int64_t colu
   const auto cut = [&](const at::Tensor& all, int64_t first) {
     return all.view({-1, w.in / block}).narrow(0, first, rows).narrow(1, column / block, columns / block).reshape(-1);
   };
-  const auto from = [](int64_t first, int64_t count) { return at::arange(first, first + count, at::kLong); };
+  const auto device = w.values.device();
+  const auto from = [&](int64_t first, int64_t count) {
+    return at::arange(first, first + count, at::TensorOptions(device).dtype(at::kLong));
+  };
   const auto places = from(w.first_row + row, rows).unsqueeze(1) * w.blocks_in_row +
                       from(w.first_block + column / block, columns / block);
-  const auto numbers = dynamic_numbers().index_select(0, cut(w.scales, row).to(at::kInt));
+  const auto numbers = dynamic_numbers(device).index_select(0, cut(w.scales, row).to(at::kInt));
   return numbers * w.scale_of_scales.index_select(0, places.div(Nf4Weight::kScaleBlock, "floor").view(-1)) +
          w.mean_scale;
 }
@@ -74,28 +50,11 @@ void keep_scales(const at::Tensor& scales, Nf4Weight& w) {
   const auto rows = padded.view({blocks, Nf4Weight::kScaleBlock});
   w.scale_of_scales = rows.abs().amax(1);
   const auto relative = rows / w.scale_of_scales.clamp_min(kLeast).unsqueeze(1);
-  w.scales =
-      at::bucketize(relative, between(dynamic_numbers()), /*out_int32=*/true).to(at::kByte).view(-1).narrow(0, 0, n);
+  w.scales = at::bucketize(relative, between(dynamic_numbers(scales.device())), /*out_int32=*/true)
+                 .to(at::kByte)
+                 .view(-1)
+                 .narrow(0, 0, n);
   w.scales = w.scales.contiguous();
-}
-
-template <class T>
-void unpack(const Nf4Weight& w, const float* scales, T* y, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-  const auto* values = w.values.const_data_ptr<uint8_t>();
-  kernels::share_rows(rows, columns, [&](int64_t begin, int64_t end) {
-    std::array<T, 16> table;
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t j = 0; j < columns; j += Nf4Weight::kBlock) {
-        const int64_t first = (row + i) * w.in + column + j;
-        const float scale = scales[(i * columns + j) / Nf4Weight::kBlock];
-        for (size_t k = 0; k < table.size(); ++k) table[k] = static_cast<T>(kNormalFloats[k] * scale);
-        auto* to = y + i * columns + j;
-        for (int64_t k = 0; k < Nf4Weight::kBlock / 2; ++k) {
-          const uint8_t two = values[first / 2 + k];
-          to[2 * k] = table[two >> 4], to[2 * k + 1] = table[two & 15];
-        }
-      }
-  });
 }
 
 }  // namespace
@@ -109,9 +68,10 @@ Nf4Weight Nf4Weight::of(const at::Tensor& weight, const std::optional<Box>& box,
                      weight.size(1), kBlock));
   Nf4Weight w;
   w.out = weight.size(0), w.in = weight.size(1), w.blocks_in_row = w.in / kBlock;
-  w.values = at::empty({w.out, w.in / 2}, at::kByte);
-  const auto scales = at::empty({w.out, w.in / kBlock}, at::kFloat);
-  const auto bounds = between(at::tensor(at::ArrayRef<float>(kNormalFloats.data(), kNormalFloats.size())));
+  const auto there = at::TensorOptions(weight.device());
+  w.values = at::empty({w.out, w.in / 2}, there.dtype(at::kByte));
+  const auto scales = at::empty({w.out, w.in / kBlock}, there.dtype(at::kFloat));
+  const auto bounds = between(normal_floats(weight.device()));
   const int64_t rows = std::max<int64_t>(1, kTile / w.in);
   for (int64_t row = 0; row < w.out; row += rows) {
     const auto tile = weight.detach().slice(0, row, row + rows).to(at::kFloat);
@@ -133,14 +93,7 @@ Nf4Weight Nf4Weight::of(const at::Tensor& weight, const std::optional<Box>& box,
 
 at::Tensor Nf4Weight::dequantized(at::ScalarType dtype, int64_t row, int64_t rows, int64_t column,
                                   int64_t columns) const {
-  if (dtype == at::kHalf) return dequantized(at::kFloat, row, rows, column, columns).to(at::kHalf);
-  const auto y = at::empty({rows, columns}, values.options().dtype(dtype));
-  const auto all = scales_of(*this, row, rows, column, columns);
-  if (dtype == at::kFloat)
-    unpack(*this, all.const_data_ptr<float>(), y.mutable_data_ptr<float>(), row, rows, column, columns);
-  else
-    unpack(*this, all.const_data_ptr<float>(), y.mutable_data_ptr<at::BFloat16>(), row, rows, column, columns);
-  return y;
+  return nf4_unpacked(*this, scales_of(*this, row, rows, column, columns), dtype, {row, rows, column, columns});
 }
 
 namespace {

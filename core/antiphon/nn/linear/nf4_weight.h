@@ -1,4 +1,4 @@
-// A matrix in 4-bit NormalFloat numbers with doubly quantised scales, for training adapters over it on the CPU. Source:
+// A matrix in 4-bit NormalFloat numbers with doubly quantised scales, for training adapters over it. Source:
 // Dettmers et al. 2023 (QLoRA), section 3 and appendix E; the layout and rounding of bitsandbytes (0.50,
 // functional.quantize_4bit with compress_statistics).
 #pragma once

@@ -2,7 +2,9 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/comm/test_group.h>
+#include <antiphon/kernels/test_cuda.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/nf4_unpack.h>
 #include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/testing.h>
 
@@ -30,6 +32,29 @@ TEST_CASE("a box of an nf4 matrix is that of the whole, in both formats") {
     CHECK(at::equal(w.dequantized(dtype, 5, 20, 64, 128), whole.narrow(0, 5, 20).narrow(1, 64, 128)));
     CHECK(at::equal(whole, w.dequantized(at::kFloat).to(dtype)));
   }
+}
+
+TEST_CASE("nf4 by the operations that every device has is that of the CPU's kernel, to the bit") {
+  const auto w = Nf4Weight::of(random({37, 448}, 3) * at::arange(1, 38).unsqueeze(1));
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf})
+    for (const Nf4Piece piece : {Nf4Piece{0, 37, 0, 448}, {5, 20, 64, 128}, {36, 1, 384, 64}}) {
+      const auto scales = random({piece.rows * piece.columns / 64}, 4);
+      CHECK(at::equal(nf4_unpacked(w, scales, dtype, piece), nf4_unpacked_by_operations(w, scales, dtype, piece)));
+    }
+}
+
+TEST_CASE("nf4 on CUDA: numbers, values and gradients are those on the CPU") {
+  if (const auto why = kernels::testing::no_cuda(); !why.empty()) SKIP(why);
+  const auto matrix = random({96, 320}, 1);
+  const auto here = Nf4Weight::of(matrix), there = Nf4Weight::of(matrix.cuda());
+  CHECK(at::equal(here.values, there.values.cpu()));
+  CHECK(at::equal(here.scales, there.scales.cpu()));
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    CHECK(at::equal(here.dequantized(dtype), there.dequantized(dtype).cpu()));
+  const auto x = random({5, 320}, 2).set_requires_grad(true), y = x.detach().cuda().set_requires_grad(true);
+  const auto grad = random({5, 96}, 3);
+  nf4_linear(x, here, {}).backward(grad), nf4_linear(y, there, {}).backward(grad.cuda());
+  CHECK(relative_error(y.grad().cpu(), x.grad()) < 1e-5);
 }
 
 TEST_CASE(
