@@ -261,6 +261,39 @@ TEST_CASE("webdataset: what cannot be read is refused, and can be passed over") 
   CHECK(says(refusal_of([&] { RecordSet(source_of(folder / "a.tar.gz")); }), "is compressed"));
 }
 
+TEST_CASE("webdataset: of a damaged archive the samples before the damage are used, if that is wanted") {
+  TestFolder folder;
+  const auto one = [](int i) {
+    return member(fmt::format("{}.txt", i), fmt::format("text {}", i)) + member(fmt::format("{}.png", i), "P");
+  };
+  const config::Value::Table skip{{"damaged", "skip"}};
+  const auto whole = one(0) + one(1) + one(2);
+  for (size_t bytes = 0; bytes <= whole.size(); ++bytes) {
+    if (bytes % 512 > 1 && bytes % 512 < 511) continue;
+    INFO(bytes);
+    const auto cut = whole.substr(0, bytes);
+    CHECK(says(refusal_of([&] { archive(folder, cut, {{"damaged", "refuse"}}); }), "cut short"));
+    // A sample is known to be whole if the first member of the next one is there.
+    constexpr size_t kMember = 512 + 6;
+    const auto size = static_cast<int64_t>(bytes < one(0).size() + kMember       ? 0
+                                           : bytes < 2 * one(0).size() + kMember ? 1
+                                                                                 : 2);
+    if (size == 0) {
+      CHECK(says(refusal_of([&] { archive(folder, cut, skip); }), "holds no samples"));
+      continue;
+    }
+    const auto set = archive(folder, cut, skip);
+    REQUIRE(set.size() == size);
+    for (int64_t i = 0; i < size; ++i)
+      CHECK((answer_of(set.sample(i)) == fmt::format("text {}", i) && media_in(set.sample(i)) == "P"));
+  }
+  auto damaged = whole + kEnd;
+  damaged[2 * one(0).size() + 10] ^= 1;  // in the header of the third sample
+  CHECK(archive(folder, damaged, skip).size() == 1);
+  CHECK(says(refusal_of([&] { archive(folder, one(0) + member("1.pkl", "x") + one(2), skip); }), "is a pickle"));
+  CHECK(archive(folder, whole + kEnd, skip).size() == 3);
+}
+
 TEST_CASE("webdataset: a bad sample is bad alone") {
   TestFolder folder;
   const std::string png = member("1.png", "P");

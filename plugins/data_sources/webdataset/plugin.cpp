@@ -15,7 +15,7 @@ namespace antiphon::webdataset {
 namespace {
 
 struct WebdatasetOptions {
-  std::string part = "train";
+  std::string part = "train", damaged = "refuse";
   std::vector<std::string> ignore;
 };
 
@@ -24,6 +24,10 @@ const config::Table<WebdatasetOptions>& webdataset_table() {
   static const auto* table =
       new config::Table<O>(config::Table<O>("webdataset")
                                .field("part", &O::part, "which part of a folder that Energon has prepared")
+                               .field("damaged", &O::damaged,
+                                      "what becomes of an archive that is cut short or damaged: refuse all, or skip "
+                                      "its rest and say so",
+                                      {.choices = {"refuse", "skip"}})
                                .field("ignore", &O::ignore, "extensions of members that are passed over: pkl, npy"));
   return *table;
 }
@@ -37,7 +41,9 @@ bool is_packed(const std::string& name) {
 class Webdataset : public DataSource {
  public:
   explicit Webdataset(const WebdatasetOptions& options)
-      : part_(options.part), ignore_(options.ignore.begin(), options.ignore.end()) {}
+      : part_(options.part),
+        ignore_(options.ignore.begin(), options.ignore.end()),
+        skips_damaged_(options.damaged == "skip") {}
 
   bool recognises(const FileStart& start) const override {
     const auto name = start.path.string();
@@ -48,14 +54,17 @@ class Webdataset : public DataSource {
     if (is_packed(path.string()))
       fail(ErrorKind::data, shown(path.string()) + " is compressed, and samples are drawn in any order",
            "unpack it to a .tar: media are compressed already");
-    if (!is_prepared(path)) return std::make_unique<Samples>(records::files_of(path), Reading{ignore_, {}});
+    if (!is_prepared(path))
+      return std::make_unique<Samples>(records::files_of(path), Reading{ignore_, {}, skips_damaged_});
     auto prepared = read_prepared(path, part_);
-    return std::make_unique<Samples>(std::move(prepared.shards), Reading{ignore_, std::move(prepared.fields)});
+    return std::make_unique<Samples>(std::move(prepared.shards),
+                                     Reading{ignore_, std::move(prepared.fields), skips_damaged_});
   }
 
  private:
   std::string part_;
   std::set<std::string> ignore_;
+  bool skips_damaged_;
 };
 
 }  // namespace antiphon::webdataset

@@ -17,8 +17,20 @@ namespace {
 std::string kind_of(const Reading& reading) {
   std::string kind = "webdataset";
   for (const auto& extension : reading.ignore) kind += " " + extension;
+  if (reading.skips_damaged) kind += "\ndamaged";
   for (const auto& [key, where] : reading.fields) kind += fmt::format("\n{} = {}", key, where);
   return kind;
+}
+
+// `damage`: what is wrong with the archive from there on, after which there is nothing more; nullptr: that is an error.
+std::optional<records::TarMember> next_of(records::TarWalk& walk, std::string* damage) {
+  try {
+    return walk.next();
+  } catch (const Error& error) {
+    if (!damage || error.kind() != ErrorKind::data) throw;
+    *damage = error.message();
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -35,7 +47,11 @@ Samples::Samples(std::vector<std::filesystem::path> shards, Reading reading) : r
     log::info(fmt::format("{} members are passed over, which have no extension or one to be ignored; the first: {}",
                           passed_over_, shown(first_passed_)));
   fingerprint_ = hash.digits();
-  keep(shards, kind);
+  if (damaged_ > 0)
+    log::warning(
+        fmt::format("{} of {} archives are damaged; {} samples are left", damaged_, shards.size(), begins_.size()));
+  else
+    keep(shards, kind);  // so that it is said each time
 }
 
 // Of each shard its size and its first sample, then where samples begin. False if there is none, or if it cannot be one
@@ -67,11 +83,22 @@ void Samples::keep(const std::vector<std::filesystem::path>& shards, const std::
 
 void Samples::add(const std::filesystem::path& path, ContentHash& hash) {
   const OpenFile file(path, ErrorKind::data);
-  shards_.push_back({path, file.size(), static_cast<int64_t>(begins_.size())});
+  const auto before = begins_.size();
+  shards_.push_back({path, file.size(), static_cast<int64_t>(before)});
+  std::string damage;
+  walk(file, hash, reading_.skips_damaged ? &damage : nullptr);
+  if (damage.empty()) return;
+  if (begins_.size() > before) begins_.pop_back();  // which may have lost members
+  ++damaged_;
+  log::warning(fmt::format("{}: {}; the {} samples before that are used", shown(path.string()), damage,
+                           begins_.size() - before));
+}
+
+void Samples::walk(const OpenFile& file, ContentHash& hash, std::string* damage) {
   std::string key;
   std::set<std::string> extensions;
   records::TarWalk walk(file);
-  while (auto tar_member = walk.next()) {
+  while (auto tar_member = next_of(walk, damage)) {
     const auto name = tar_member->name;
     const auto member = member_of(std::move(*tar_member), reading_.ignore);
     if (!member) {
@@ -92,20 +119,25 @@ const Samples::Shard& Samples::shard_of(int64_t index) const {
   return *(std::ranges::upper_bound(shards_, index, {}, &Shard::first) - 1);
 }
 
-DataRecord Samples::record(int64_t index) const {
-  const auto& shard = shard_of(index);
-  const OpenFile file(shard.path, ErrorKind::data);
-  if (file.size() != shard.size)
-    fail(ErrorKind::preempted, shown(shard.path.string()) + " has changed while it is in use", "start again");
+std::vector<Member> Samples::members_of(const OpenFile& file, uint64_t begin) const {
   std::vector<Member> members;
-  records::TarWalk walk(file, begins_[static_cast<size_t>(index)]);
-  while (auto tar_member = walk.next()) {
+  records::TarWalk walk(file, begin);
+  std::string damage;  // it lies behind the last sample that is used
+  while (auto tar_member = next_of(walk, reading_.skips_damaged ? &damage : nullptr)) {
     auto member = member_of(std::move(*tar_member), reading_.ignore);
     if (!member) continue;
     if (!members.empty() && member->key != members.front().key) break;
     members.push_back(std::move(*member));
   }
-  auto record = record_of(file, members, reading_.fields);
+  return members;
+}
+
+DataRecord Samples::record(int64_t index) const {
+  const auto& shard = shard_of(index);
+  const OpenFile file(shard.path, ErrorKind::data);
+  if (file.size() != shard.size)
+    fail(ErrorKind::preempted, shown(shard.path.string()) + " has changed while it is in use", "start again");
+  auto record = record_of(file, members_of(file, begins_[static_cast<size_t>(index)]), reading_.fields);
   record.number = index + 1;
   return record;
 }

@@ -12,6 +12,7 @@ namespace antiphon::webdataset {
 struct Reading {
   std::set<std::string> ignore;  // extensions
   Fields fields;
+  bool skips_damaged = false;  // of an archive that is damaged somewhere the samples before it are used
 };
 
 class Samples : public Records {
@@ -35,12 +36,14 @@ class Samples : public Records {
   bool restore(const std::vector<std::filesystem::path>& shards, const std::string& kind);
   void keep(const std::vector<std::filesystem::path>& shards, const std::string& kind) const;
   void add(const std::filesystem::path& path, ContentHash& hash);
+  void walk(const OpenFile& file, ContentHash& hash, std::string* damage);
   const Shard& shard_of(int64_t index) const;
+  std::vector<Member> members_of(const OpenFile& file, uint64_t begin) const;
   std::vector<Shard> shards_;
   std::vector<uint64_t> begins_;
   Reading reading_;
   std::string fingerprint_;
-  int64_t passed_over_ = 0;
+  int64_t passed_over_ = 0, damaged_ = 0;  // members; archives
   std::string first_passed_;
 };
 
