@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +46,19 @@ class Stop(Case):
                 step = self.stop(run, step + chance.randrange(1, 10), number)
             self.train(run, "--resume", *COMMON)
             self.assert_same_run(self.undisturbed, run)
+
+    def test_the_time_of_a_start(self):
+        """Each start ends after it with a checkpoint, and the run is the undisturbed one: its schedule knows nothing of that."""
+        run, stops = self.folder / "starts", 0
+        while True:
+            done = subprocess.run(self.command("train", self.config, "--resume", *sets(train__output=run, train__stop_after_minutes=0.001), *COMMON), capture_output=True, text=True, timeout=60)
+            if done.returncode == 0:
+                break
+            self.assertEqual(done.returncode, 75, done.stderr)
+            self.assertIn(f"stopped by train.stop_after_minutes after step {max(losses(run))}; a checkpoint is written", done.stderr)
+            stops += 1
+        self.assertGreater(stops, 0)
+        self.assert_same_run(self.undisturbed, run)
 
     def test_stopped_while_it_measures(self):
         """Nearly all of such a run is held-out samples: it ends after the batch that is measured, and the measurement is made again."""

@@ -26,6 +26,7 @@ struct DrawnRecord {
   // Not 0: no batch could be drawn, because of this signal or (kNoData) another reason; the step does not take place.
   int64_t stop = 0;  // agreed: the largest
 };
+inline constexpr int kTimeIsUp = 1 << 10;    // above all signals: train.stop_after_minutes have passed
 inline constexpr int64_t kNoData = 1 << 20;  // above all signals
 
 // What a step gave, before its update.
@@ -45,7 +46,7 @@ struct StepWork {
 
 // After its update. A process on its own looks at signals while it waits for data, too.
 struct EndedRecord {
-  int stop = 0;                     // number of the signal that asks for an end, or 0; agreed: the largest
+  int stop = 0;                     // number of the signal that asks for an end, or kTimeIsUp; agreed: the largest
   double seconds = 0;               // that the step took; agreed: the longest
   data::LoaderState rows;           // of the process; agreed: all, in order
   std::vector<StepWork> work = {};  // of the process, its stage left open; agreed: of each, in the order of ranks

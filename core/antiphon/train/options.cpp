@@ -97,6 +97,11 @@ const config::Table<TrainOptions>& train_table() {
                  "number; "
                  "0: no limit",
                  {.min = 0})
+          .field(
+              "stop_after_minutes", &O::stop_after_minutes,
+              "ends each start after this time, as a signal does: with a checkpoint, and nothing else is changed; 0: "
+              "no limit",
+              {.min = 0})
           .field("min_steps", &O::min_steps,
                  "with max_minutes: if the first steps show that fewer fit, the run stops there, with a checkpoint "
                  "and exit code 8; 0: never",

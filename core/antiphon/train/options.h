@@ -55,7 +55,7 @@ struct EmaOptions {
 struct TrainOptions {
   std::string output;
   int64_t steps = 1000, min_steps = 0;
-  double max_minutes = 0;
+  double max_minutes = 0, stop_after_minutes = 0;
   int64_t tokens_per_batch = 2048, accumulate = 1, logits_chunk = 256;
   RampOptions ramp;
   config::Value recompute = "none";  // see recompute.h

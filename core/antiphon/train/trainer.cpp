@@ -237,11 +237,19 @@ StepResult Trainer::step_or_save() {
   }
 }
 
+// By a signal, or by the clock of this start.
+int Trainer::asked_to_stop() const {
+  const double limit = 60 * options_.stop_after_minutes;
+  return stop_requested() || limit == 0 || since(begun_) < limit ? stop_requested() : kTimeIsUp;
+}
+
 void Trainer::stop(int signal) {
   finish_progress();
   if (step_ == 0) stop_if_requested();
   save_last();
-  const auto by = signal ? fmt::format("signal {}", signal) : std::string("a signal to another process");
+  const auto by = signal == kTimeIsUp ? std::string("train.stop_after_minutes")
+                  : signal            ? fmt::format("signal {}", signal)
+                                      : std::string("a signal to another process");
   fail(ErrorKind::preempted, fmt::format("stopped by {} after step {}; a checkpoint is written", by, step_),
        "start the same command with --resume to go on");
 }
@@ -329,7 +337,7 @@ RunEnd Trainer::run() {
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
     const int64_t memory = profile::tensor_memory().most - held;
-    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds, loader_.state(), {{worked, 0, memory}}});
+    const auto ended = agreement_.agree(EndedRecord{asked_to_stop(), seconds, loader_.state(), {{worked, 0, memory}}});
     rows_ = ended.rows;
     look_for_stragglers(ended.work);
     const bool fixed = count_time(ended.seconds);

@@ -1,5 +1,6 @@
 // The training loop.
 #pragma once
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -100,6 +101,7 @@ class Trainer {
   void check_same_pairs(const at::Tensor& scores_sk, const ComparedPairs& before) const;
   uint64_t seed_of_batch(int64_t batch) const;
   StepResult step_or_save();
+  int asked_to_stop() const;
   [[noreturn]] void stop(int signal);
   [[noreturn]] void end_without_memory(const std::string& when, const std::string& fix);
   void compute_step(std::vector<model::Batch>& batches, StepResult& result);
@@ -171,7 +173,8 @@ class Trainer {
   data::LoaderState rows_;          // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
-  bool data_ended_ = false;     // all sources have, so there is no next step
+  bool data_ended_ = false;  // all sources have, so there is no next step
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   int64_t agreed_stop_ = 0;  // why all have agreed that there is no next step, so that they can write a checkpoint
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0, verified_ = 0;
   double loss_average_ = 0;
