@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/linear/site_choice.h>
 #include <antiphon/weights/stacked.h>
 
 namespace antiphon::model {
@@ -48,6 +49,27 @@ json as_targets(const Names& chosen, const std::vector<Site>& sites) {
   return same == chosen.size() ? json(ends) : json(chosen);
 }
 
+// PEFT's modules are meant by the ends of their names, so that one may stand for another.
+json as_modules(const Names& modules) {
+  auto all = json::array();
+  for (const auto& module : modules)
+    if (std::ranges::none_of(modules, [&](const auto& other) { return other != module && module.ends_with(other); }))
+      all.push_back(module);
+  return all;
+}
+
+// Those that are about sites here: what is said of layers that are one in transformers belongs to the file alone.
+void keep_patterns_of(const Names& sites, const char* key, json& config) {
+  const auto found = config.find(key);
+  if (found == config.end() || !found->is_object()) return;
+  auto kept = json::object();
+  for (const auto& [source, number] : found->items()) {
+    const nn::NamePattern pattern(key, "(?:.*\\.)?(?:" + source + ")");
+    if (std::ranges::any_of(sites, [&](const auto& site) { return pattern.matches(site); })) kept[source] = number;
+  }
+  *found = kept;
+}
+
 }  // namespace
 
 PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const PeftTarget& target, const NameMap& names) {
@@ -61,7 +83,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
     if (!parameters.contains(path) && known_module(path, sites).empty())
       path = weights::alone(plain).substr(kPeftPrefix.size());
     if (parameters.contains(path)) {
-      modules.insert(path.substr(0, path.rfind('.')));
+      modules.insert(path.substr(0, path.find('.') == std::string::npos ? 0 : path.rfind('.')));
     } else if (const auto found = sites.find(known_module(path, sites)); found != sites.end()) {
       chosen.insert(found->second.begin(), found->second.end());
     }
@@ -71,7 +93,8 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
     config.erase(key);
   config["target_modules"] = as_targets(chosen, target.sites);
   if (const auto saved = config.find("modules_to_save"); saved != config.end() && saved->is_array() && !saved->empty())
-    *saved = modules;
+    *saved = as_modules(modules);
+  for (const auto* key : {"rank_pattern", "alpha_pattern"}) keep_patterns_of(chosen, key, config);
   PretrainedConfig settings;
   settings.config = JsonTable(std::move(config), weights::adapter_config_path(files.folder));
   return settings;

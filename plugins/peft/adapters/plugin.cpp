@@ -4,6 +4,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/site_adapters.h>
+#include <antiphon/nn/linear/site_choice.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>
@@ -17,24 +18,22 @@ namespace antiphon::adapters {
 
 using Names = std::vector<std::string>;
 
-struct AdaptersOptions {
+struct AdaptersOptions : nn::SiteOptions {
+  AdaptersOptions() { targets = config::Value::Array{}; }  // those that `style` knows
   std::string style = "houlsby", activation = "swish", norm = "pre";
   int64_t bottleneck = 32;
-  Names targets = {};
 };
 
 const config::Table<AdaptersOptions>& adapters_table() {
   using O = AdaptersOptions;
-  static const auto* table = new config::Table<O>(
+  static const auto* table = new config::Table<O>(nn::with_sites(
       config::Table<O>("adapters")
           .field("style", &O::style, "houlsby: after attention and after the MLP; pfeiffer: after the MLP",
                  {.choices = {"houlsby", "pfeiffer"}})
           .field("bottleneck", &O::bottleneck, "width between the two layers of an adapter", {.min = 1, .max = 1 << 16})
           .field("activation", &O::activation, "between them", {.choices = {"swish", "relu", "gelu"}})
           .field("norm", &O::norm, "a layer norm before the first layer, after the second, or none",
-                 {.choices = {"pre", "post", "none"}})
-          .field("targets", &O::targets,
-                 "last parts of site names, or globs over whole names, in place of those that `style` knows"));
+                 {.choices = {"pre", "post", "none"}})));
   return *table;
 }
 
@@ -59,7 +58,8 @@ class Adapters : public Peft, private Module {
   explicit Adapters(const AdaptersOptions& options) : options_(options) {}
 
   std::vector<std::string> attach(const PeftTarget& target) override {
-    return adapters_.attach("adapters", targets_of(target.sites), target.sites, [this](const Site& site) {
+    const auto chosen = nn::chosen_sites("adapters", choice_of(target.sites), target.sites);
+    return adapters_.attach(chosen, [this](const Site& site) {
       const auto position = options_.norm == "pre"    ? NormPosition::pre
                             : options_.norm == "post" ? NormPosition::post
                                                       : NormPosition::none;
@@ -78,7 +78,7 @@ class Adapters : public Peft, private Module {
             {"activation", options_.activation},
             {"norm", options_.norm},
             {"inference_mode", true},
-            {"target_modules", nn::target_names(options_.targets, adapters_.sites())}};
+            {"target_modules", nn::chosen_names(options_.choice(), adapters_.sites())}};
   }
 
   ForeignKeys config_keys() const override {
@@ -91,8 +91,16 @@ class Adapters : public Peft, private Module {
   void merge() override { adapters_.merge(); }
 
  private:
+  nn::SiteChoice choice_of(const std::vector<Site>& sites) const {
+    auto choice = options_.choice();
+    const auto* list = choice.targets.get_if<config::Value::Array>();
+    if (!list || !list->empty()) return choice;
+    const auto known = targets_of(sites);
+    choice.targets = config::Value::Array(known.begin(), known.end());
+    return choice;
+  }
+
   Names targets_of(const std::vector<Site>& sites) const {
-    if (!options_.targets.empty()) return options_.targets;
     auto targets = found_among(kMlp, sites, "an MLP");
     if (options_.style == "pfeiffer") return targets;
     for (const auto& name : found_among(kAttention, sites, "attention")) targets.push_back(name);

@@ -6,6 +6,7 @@
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/site_adapters.h>
+#include <antiphon/nn/linear/site_choice.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>
@@ -14,18 +15,18 @@
 
 namespace antiphon::ia3 {
 
-struct Ia3Options {
-  std::vector<std::string> targets = {"k_proj", "v_proj", "down_proj"}, feedforward = {"down_proj"};
+struct Ia3Options : nn::SiteOptions {
+  Ia3Options() { targets = config::Value::Array{"k_proj", "v_proj", "down_proj"}; }
+  std::vector<std::string> feedforward = {"down_proj"};
   void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<Ia3Options>& ia3_table() {
   using O = Ia3Options;
-  static const auto* table = new config::Table<O>(
-      config::Table<O>("ia3")
-          .field("targets", &O::targets,
-                 "last parts of site names, or globs over whole names; \"all-linear\" for every site")
-          .field("feedforward", &O::feedforward, "those of them whose input is scaled in place of their output"));
+  static const auto* table = new config::Table<O>(nn::with_sites(config::Table<O>("ia3"))
+                                                      .field("feedforward", &O::feedforward,
+                                                             "those of them whose input is scaled in place of their "
+                                                             "output"));
   return *table;
 }
 
@@ -73,7 +74,8 @@ class Ia3 : public Peft, private Module {
 
   std::vector<std::string> attach(const PeftTarget& target) override {
     if (target.hidden_size > 0) task_type_ = "CAUSAL_LM";
-    auto paths = adapters_.attach("ia3", options_.targets, target.sites, [this](const Site& site) {
+    const auto chosen = nn::chosen_sites("ia3", options_.choice(), target.sites);
+    auto paths = adapters_.attach(chosen, [this](const Site& site) {
       auto adapter = std::make_shared<Ia3Adapter>(site.linear->in(), site.linear->out(), is_feedforward(site.path));
       add(site.path, *adapter);
       return adapter;
@@ -91,7 +93,7 @@ class Ia3 : public Peft, private Module {
     std::erase_if(feedforward, [this](const Site& site) { return !is_feedforward(site.path); });
     return {{"peft_type", "IA3"},
             {"task_type", task_type_},
-            {"target_modules", nn::target_names(options_.targets, adapters_.sites())},
+            {"target_modules", nn::chosen_names(options_.choice(), adapters_.sites())},
             {"feedforward_modules", nn::target_names(options_.feedforward, feedforward)},
             {"init_ia3_weights", true},
             {"fan_in_fan_out", false},

@@ -2,6 +2,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/site_adapters.h>
+#include <antiphon/nn/linear/site_choice.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>
@@ -22,6 +23,8 @@ struct ParallelAdaptersOptions {
   int64_t bottleneck = 64;
   double scale = 4;
   Names inputs = {}, outputs = {};
+  config::Value exclude_modules = config::Value::Array{};
+  std::vector<int64_t> layers_to_transform = {};
 };
 
 const config::Table<ParallelAdaptersOptions>& parallel_adapters_table() {
@@ -37,7 +40,11 @@ const config::Table<ParallelAdaptersOptions>& parallel_adapters_table() {
               "last parts of names of the layers that get a sublayer's input, or globs over whole names, in place of "
               "those that `sublayers` knows")
           .field("outputs", &O::outputs,
-                 "the same of the layers that give its output; each belongs to the input before"));
+                 "the same of the layers that give its output; each belongs to the input before")
+          .field("exclude_modules", &O::exclude_modules,
+                 "layers that are left out, said in the same way, or by a regular expression over whole names")
+          .field("layers_to_transform", &O::layers_to_transform, "sublayers in these layers only; empty: in all",
+                 {.min = 0}));
   return *table;
 }
 
@@ -80,11 +87,14 @@ class ParallelAdapters : public Peft, private Module {
   }
 
   std::vector<std::string> attach(const PeftTarget& target) override {
-    choose_ends(target.sites);
+    const nn::SiteChoice some{
+        config::Value::Array{"all-linear"}, options_.exclude_modules, options_.layers_to_transform, {}, {}};
+    const auto sites = nn::chosen_sites("parallel_adapters", some, target.sites);
+    choose_ends(sites);
     auto both = options_.inputs;
     both.insert(both.end(), options_.outputs.begin(), options_.outputs.end());
     auto paths =
-        adapters_.attach("parallel_adapters", both, target.sites, [this](const Site& site) { return made_for(site); });
+        adapters_.attach("parallel_adapters", both, sites, [this](const Site& site) { return made_for(site); });
     if (passage_)
       fail(ErrorKind::config, fmt::format("parallel_adapters: {} begins a sublayer that does not end", before_->path),
            "name the last layer in `outputs`, after its first one");

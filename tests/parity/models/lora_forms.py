@@ -239,10 +239,10 @@ def refusals(bench, folder, tied):
     adapter = written_by(bench, in_peft(folder, target_modules=["q_proj"], use_dora=True, alpha_pattern={"q_proj": 3}))
     q = 'targets = ["q_proj"]'
     for name, options, weights, word in [
-            ("dora, where none was trained", q + "\nalpha_pattern = { q_proj = 3 }", adapter, "use_dora"), ("another scale", q + "\ndora = true", adapter, "alpha_pattern"),
+            ("dora, where none was trained", q + "\ndora = false", adapter, "use_dora"), ("another scale", q + "\nalpha_pattern = {}", adapter, "alpha_pattern"),
             ("a regular expression for a part of names", "targets = 'q_proj'", "", "from beginning to end"), ("a malformed one", "targets = '(q_proj'", "", "regular expression"),
-            ("a number for targets", "targets = 3", "", "list of names"), ("biases that were trained", 'targets = ["q_proj"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], bias="lora_only")), "bias"),
-            ("a head that was trained", 'targets = ["q_proj"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "modules_to_save"),
+            ("a number for targets", "targets = 3", "", "list of names"), ("biases that were trained", 'targets = ["q_proj"]\nbias = "none"', written_by(bench, in_peft(folder, target_modules=["q_proj"], bias="lora_only")), "bias"),
+            ("a head that was trained", 'targets = ["q_proj"]\nmodules_to_save = []', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "modules_to_save"),
             ("another module than was trained", 'targets = ["q_proj"]\nmodules_to_save = ["embed_tokens"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "missing"),
             ("nothing to leave out", q + '\nexclude_modules = ["q_porj"]', "", "did you mean"),
             ("nothing left", q + '\nexclude_modules = ["q_proj"]', "", "no site is left"), ("a layer that is not there", q + "\nlayers_to_transform = [1, 7]", "", "layer 7"),

@@ -129,6 +129,7 @@ std::vector<std::string> chosen_names(const SiteChoice& choice, const std::vecto
 }
 
 bool trained_whole(const std::string& module, const std::string& parameter) {
+  if (module.empty()) return true;
   for (size_t dot = parameter.find('.'); dot != std::string::npos; dot = parameter.find('.', dot + 1))
     if (parameter.substr(0, dot).ends_with(module)) return true;
   return false;

@@ -69,7 +69,8 @@ std::vector<Site> chosen_sites(const std::string& plugin, const SiteChoice& choi
 // The same as PEFT's target_modules, which no other key narrows: last parts if these alone say it, else whole names.
 std::vector<std::string> chosen_names(const SiteChoice& choice, const std::vector<Site>& chosen);
 
-// Whether a module of that name, or of a name that ends so, has this parameter: PEFT's modules_to_save.
+// Whether a module of that name, or of a name that ends so, has this parameter: PEFT's modules_to_save. Without a name
+// it is the part itself.
 bool trained_whole(const std::string& module, const std::string& parameter);
 
 }  // namespace antiphon::nn
