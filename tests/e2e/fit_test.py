@@ -56,7 +56,7 @@ class Fit(Case):
         refused = [tokens for tokens, text in rows.items() if "limit" in text]
         self.assertLessEqual(min(refused) - best, max(64, best / 8) + 64, "it is searched to an eighth")
         with open(self.folder / "log.txt", "w") as log:
-            process = subprocess.Popen(self.command("train", file, *sets(train__output=self.folder / "fitting", train__tokens_per_batch=best, data__filter__min_tokens=100)), stdout=log, stderr=log)
+            process = subprocess.Popen(self.command("train", file, *sets(train__output=self.folder / "fitting", train__steps=3, train__tokens_per_batch=best, data__filter__min_tokens=100)), stdout=log, stderr=log)
             _, status, usage = os.wait4(process.pid, 0)
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
         self.assertLess(usage.ru_maxrss * 1024, 1.03 * limit)

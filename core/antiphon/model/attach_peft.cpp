@@ -107,7 +107,9 @@ std::vector<Site> named_sites(Module& module, const NameMap& names) {
 
 void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems) {
-  const auto place = part ? adapter_place(part->origin.weights, part->origin.part, part->names) : AdapterPlace();
+  const bool reads = std::ranges::any_of(specs, [](const auto& slot) { return !slot.weights.empty(); });
+  const auto place =
+      part && reads ? adapter_place(part->origin.weights, part->origin.part, part->names) : AdapterPlace();
   for (size_t i = 0; i < specs.size(); ++i) {
     auto& slot = specs[i];
     const auto section = fmt::format("model.{}.peft.{}", owner, i);
