@@ -67,9 +67,14 @@ void write_adapter(model::Model& model, const std::string& output) {
   warn_of(report.unsaid, output);
 }
 
-bool is_same(const std::filesystem::path& a, const std::filesystem::path& b) {
+// Whether `outer` is `inner`, or a folder around it.
+bool holds(const std::filesystem::path& outer, const std::filesystem::path& inner) {
   std::error_code missing;
-  return std::filesystem::equivalent(a, b, missing);
+  for (auto at = std::filesystem::weakly_canonical(inner, missing); !at.empty(); at = at.parent_path()) {
+    if (std::filesystem::equivalent(outer, at, missing)) return true;
+    if (at == at.root_path()) break;
+  }
+  return false;
 }
 
 // What is there is written over if that is asked for, but never what the model is made of.
@@ -77,10 +82,10 @@ void check_target(const std::filesystem::path& output, const ExportFlags& flags,
   const auto refuse = [&](const std::string& what) {
     fail(ErrorKind::config, fmt::format("--output {} is {}", shown(flags.output), what), "name another place");
   };
-  if (is_same(output, flags.open.file)) refuse("what is to be exported");
+  if (holds(output, flags.open.file)) refuse("what is to be exported, or holds it");
   for (const auto& slot : model::slots_of(model))
     for (const auto& from : {slot.weights, slot.origin.weights})
-      if (!from.empty() && is_same(output, from)) refuse("where the model has its weights, as " + slot.section());
+      if (!from.empty() && holds(output, from)) refuse("where the model has its weights, as " + slot.section());
   std::error_code missing;
   if (flags.replace || !path_exists(output, ErrorKind::config) ||
       (is_folder(output, ErrorKind::config) && std::filesystem::is_empty(output, missing)))

@@ -120,7 +120,7 @@ void Children::ask_others(int signal) {
   sigval of_others{};
   of_others.sival_int = kAskedOther;
   for (const auto& child : children_)
-    if (child.pid > 0) sigqueue(child.pid, signal, of_others);
+    if (child.pid > 0 && sigqueue(child.pid, signal, of_others) != 0) kill(child.pid, signal);
 }
 
 bool Children::writes_last() const {

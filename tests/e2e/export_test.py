@@ -261,6 +261,14 @@ class Export(Case):
         config = json.loads((elsewhere / "adapter_config.json").read_text())
         (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "org/model"}))
         self.assertIn("expected the directory of the model that it changes", self.call("compose", elsewhere, code=4).stderr)
+        for itself in (str(elsewhere), "."):
+            (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": itself}))
+            self.assertIn("expected the directory of the model that it changes", self.call("compose", elsewhere, code=4).stderr)
+        (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "alpha_pattern": {"down_proj": 3, "layers.0.mlp.down_proj": 4}}))
+        some.write_text(f'[model]\nfrom = "{elsewhere}"\n')
+        self.assertIn("two patterns match", self.call("validate", some, code=4).stderr)
+        some.write_text(f'[model]\nfrom = "{base}"\nllm.peft = [{{ plugin = "lora", weights = "{self.folder}/not_there" }}]\n')
+        self.assertIn("is not there yet", self.call("validate", some).stdout)
         (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "peft_type": "OTHER"}))
         self.assertIn("is 'OTHER', which no plugin reads", self.call("compose", elsewhere, code=5).stderr)
 
@@ -272,7 +280,7 @@ class Export(Case):
         self.assertIn("is there already", self.call("export", run, "--output", out, code=2).stderr)
         self.assertEqual((out / "model.safetensors").stat().st_mtime_ns, before[1])
         self.call("export", run, "--output", out, "--replace")
-        for target, said in ((base, "is where the model has its weights, as model.llm"), (run, "is what is to be exported")):
+        for target, said in ((base, "is where the model has its weights, as model.llm"), (run, "is what is to be exported"), (run.parent, "is what is to be exported, or holds it")):
             self.assertIn(said, self.call("export", run, "--output", target, "--replace", code=2).stderr)
         self.assertEqual(raw(base), before[0])
 

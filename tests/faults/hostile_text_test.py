@@ -62,12 +62,16 @@ class HostileText(Case):
 
     def test_names(self):
         """They become names of files, and stand in tables."""
-        for name in ("../../evil", "/evil", ".hidden", "\x1b[31mred", "a\nerror: forged", "\u202egnp", "n" * 300):
-            for table in ("model.streams", "data.eval"):
-                config = self.folder / "named.toml"
-                config.write_text(f"[{table}.{json.dumps(name)}]\nenabled = false\n")
+        config, text = self.folder / "named.toml", self.config.read_text()
+        unreadable, no_file = ("\x1b[31mred", "a\nerror: forged", "\u202egnp", "n" * 300), ("../../evil", "/evil", ".hidden")
+        for name in (*unreadable, *no_file):
+            streams = text.replace("[model.streams.image]", f"[model.streams.{json.dumps(name)}]")
+            sets = text + f"[data.eval.{json.dumps(name)}]\nenabled = false\n"
+            self.assertNotEqual(streams, text)
+            for said in (streams, sets) if name in unreadable else (streams,):
+                config.write_text(said)
                 done = self.call("validate", config, code=2)
-                self.assertIn("cannot be a name in", done.stderr)
+                self.assertRegex(done.stderr, "cannot be a (name in|stream's name)")
                 self.assert_clean(done.stdout + done.stderr)
         odd = self.folder / "x\n[train]\nsteps = 7\n#"
         odd.symlink_to(self.folder / "models" / "llama")

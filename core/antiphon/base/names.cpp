@@ -4,12 +4,17 @@
 
 namespace antiphon {
 
-bool is_plain_name(std::string_view name) {
+bool is_readable_name(std::string_view name) {
   constexpr size_t kLongest = 100;
-  return !name.empty() && name.size() <= kLongest && name.front() != '.' && name.find('/') == std::string_view::npos &&
-         shown(name) == name;
+  return !name.empty() && name.size() <= kLongest && shown(name) == name;
 }
 
-std::string plain_name_rule() { return "use at most 100 letters, digits, '_' and '-'"; }
+bool is_file_name(std::string_view name) {
+  return is_readable_name(name) && name.front() != '.' && name.find('/') == std::string_view::npos;
+}
+
+std::string name_rule() {
+  return "at most 100 bytes, no control characters, and in names of files no '/' and no '.' in front";
+}
 
 }  // namespace antiphon

@@ -5,10 +5,11 @@
 
 namespace antiphon {
 
-// Whether a name of a stream, a stage or a held-out set is one: not empty, not longer than 100 bytes, without '/' and
-// hidden characters, and not beginning with '.'.
-bool is_plain_name(std::string_view name);
-// How to mend one.
-std::string plain_name_rule();
+// Whether a person can read it in a line: not empty, not longer than 100 bytes, without hidden characters.
+bool is_readable_name(std::string_view name);
+// Whether a file can be called so, too: without '/', and not beginning with '.'.
+bool is_file_name(std::string_view name);
+// How to mend one that is not.
+std::string name_rule();
 
 }  // namespace antiphon

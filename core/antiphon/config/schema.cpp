@@ -29,7 +29,8 @@ void report_type(const Value& value, std::string_view wanted, const std::string&
   problems.add(value.where, fmt::format("{} must be {}, got {}", what, wanted, in_words(value)));
 }
 
-std::string range_text(const Rule& rule) {
+std::string range_text(const Rule& rule, double value) {
+  if (std::isinf(value) && !std::isfinite(rule.max)) return "a finite number";
   const bool low = std::isfinite(rule.min), high = std::isfinite(rule.max);
   const std::string from =
       low ? fmt::format("{} {}", rule.above_min ? "above" : "at least", number_text(rule.min)) : "";
@@ -43,7 +44,7 @@ bool in_range(double value, const Rule& rule, const Value& written, const detail
   const bool above = rule.above_min ? value > rule.min : value >= rule.min;
   if (above && value <= rule.max && std::isfinite(value)) return true;
   problems.add(written.where,
-               fmt::format("{} must be {}, got {}", subject(place), range_text(rule), scalar_text(written)));
+               fmt::format("{} must be {}, got {}", subject(place), range_text(rule, value), scalar_text(written)));
   return false;
 }
 
@@ -153,9 +154,9 @@ const Value::Table* read_map(const Value& value, const std::string& key, const s
   const auto* table = value.get_if<Value::Table>();
   if (!table) return report_type(value, "a table", fmt::format("'{}'{}", key, in_section(section)), problems), nullptr;
   for (const auto& [name, member] : *table)
-    if (!is_plain_name(name))
+    if (!is_readable_name(name))
       problems.add(member.where, fmt::format("{} cannot be a name in {}", in_quotes(name), subject_of(key, section)),
-                   plain_name_rule());
+                   name_rule());
   return table;
 }
 

@@ -291,6 +291,8 @@ TEST_CASE("webdataset: of a damaged archive the samples before the damage are us
   damaged[2 * one(0).size() + 10] ^= 1;  // in the header of the third sample
   CHECK(archive(folder, damaged, skip).size() == 1);
   CHECK(says(refusal_of([&] { archive(folder, one(0) + member("1.pkl", "x") + one(2), skip); }), "is a pickle"));
+  CHECK(
+      says(refusal_of([&] { archive(folder, one(0) + member("1.png", "", '2') + one(2) + kEnd, skip); }), "is a link"));
   CHECK(archive(folder, whole + kEnd, skip).size() == 3);
 }
 

@@ -182,7 +182,14 @@ TEST_CASE("layouts: pictures and sounds with what is asked and said of them, as 
 
 TEST_CASE("layouts: a prompt and its completion, a text alone, and parts with a path or a URL") {
   CHECK(told(R"({"prompt": "q", "completion": "a"})") == "user: q|assistant: a");
-  CHECK(told(R"({"text": "once"})") == "document: once");
+  CHECK(told(parse_sample(R"({"text": "once", "url": "u"})", "/d", "interleaved")) == "document: once");
+  CHECK(says(refused_as(R"({"text": "once"})"), "or, if the format is named, a 'text' alone"));
+  CHECK(says(refused_as(R"({"prompt": "q", "completion": "a", "label": false})"), "is of no layout that is known"));
+  CHECK(told(R"({"input": "q", "output": "a", "prompt": "p"})") == "user: q|assistant: a");
+  CHECK(told(R"({"image": "a.png", "caption": "a", "prompt": "p"})") == "user: [/d/a.png]|assistant: a");
+  const std::string placed =
+      R"({"text_list": ["s"], "image_info": [{"image_name": "a.png", "matched_text_index": 0}], "text": "x"})";
+  CHECK(told(placed) == "document: [/d/a.png]s");
   CHECK(told(R"({"text": "all of it", "instruction": "q", "output": "a"})") == "user: q|assistant: a");
   for (const auto* key : {"path", "url", "image"})
     CHECK(told(std::string(R"({"messages": [{"role": "user", "content": [{"type": "image", ")") + key +

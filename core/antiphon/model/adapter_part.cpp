@@ -6,8 +6,10 @@
 #include <set>
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/site_choice.h>
@@ -94,12 +96,20 @@ std::string escaped(const std::string& name) {
 json own_patterns(const json& patterns, const std::string& key, const std::set<std::string>& paths,
                   const AdapterPlace& place) {
   auto own = json::object();
+  const auto note = [&](const std::string& module, const json& number) {
+    const auto before = own.find(module);
+    if (before != own.end() && *before != number)
+      fail(ErrorKind::weights,
+           fmt::format("{}: two patterns match {} and say {} and {}", key, module, before->dump(), number.dump()),
+           "PEFT takes the first of them: write patterns of which one matches each layer");
+    own[module] = number;
+  };
   for (const auto& [source, number] : patterns.items()) {
     const nn::NamePattern pattern(key, "(?:.*\\.)?(?:" + source + ")");
     for (const auto& path : paths)
       for (const auto& module : modules_of(path))
         if (const auto name = pattern.matches(module) ? key_in_part(place, module + ".lora_A.weight") : std::nullopt)
-          own[escaped(name->substr(0, name->rfind(".lora_A")))] = number;
+          note(escaped(name->substr(0, name->rfind(".lora_A"))), number);
   }
   return own;
 }

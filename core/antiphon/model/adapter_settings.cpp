@@ -76,6 +76,8 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   const auto sites = sites_by_name(target, names);
   const std::unordered_set<std::string> parameters(target.parameters.begin(), target.parameters.end());
   Names chosen, modules;
+  const auto bias = files.config.find("bias");
+  const bool trains_biases = bias != files.config.end() && bias->is_string() && *bias != "none";
   for (const auto& key : files.tensors->names()) {
     if (!key.starts_with(kPeftPrefix)) continue;
     const auto plain = without_adapter_name(key);
@@ -83,6 +85,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
     if (!parameters.contains(path) && known_module(path, sites).empty())
       path = weights::alone(plain).substr(kPeftPrefix.size());
     if (parameters.contains(path)) {
+      if (trains_biases && path.ends_with(".bias")) continue;  // `bias` says that
       modules.insert(path.substr(0, path.find('.') == std::string::npos ? 0 : path.rfind('.')));
     } else if (const auto found = sites.find(known_module(path, sites)); found != sites.end()) {
       chosen.insert(found->second.begin(), found->second.end());
@@ -91,7 +94,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   auto config = files.config;
   for (const auto* key : {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"})
     config.erase(key);
-  config["target_modules"] = as_targets(chosen, target.sites);
+  if (!chosen.empty() || !modules.empty()) config["target_modules"] = as_targets(chosen, target.sites);
   if (const auto saved = config.find("modules_to_save"); saved != config.end() && saved->is_array() && !saved->empty())
     *saved = as_modules(modules);
   for (const auto* key : {"rank_pattern", "alpha_pattern"}) keep_patterns_of(chosen, key, config);

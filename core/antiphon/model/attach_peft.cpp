@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/model/adapter_settings.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
@@ -116,7 +117,7 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
     std::string folder;
     const auto settings = [&] {
       folder = adapter_folder(slot, section);
-      if (folder.empty() || !part) return PretrainedConfig();
+      if (folder.empty() || !part || !path_exists(folder, ErrorKind::weights)) return PretrainedConfig();
       return adapter_settings(part_of(weights::adapter_files(folder), place).files, part->target, part->names);
     };
     auto method = build_slot_from<Peft>(slot.plugin, settings, slot.options, section, problems);
@@ -143,7 +144,7 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
 void check_all_taken(const std::vector<AttachedPeft>& all, config::Problems& problems) {
   std::map<std::string, std::set<std::string>> left, taken;
   for (const auto& peft : all) {
-    if (peft.folder.empty() || peft.place.own.empty()) continue;
+    if (peft.folder.empty() || peft.place.own.empty() || !path_exists(peft.folder, ErrorKind::weights)) continue;
     const auto own = part_of(weights::adapter_files(peft.folder), peft.place);
     left[peft.folder].insert(own.left.begin(), own.left.end());
     taken[peft.folder].insert(own.taken.begin(), own.taken.end());

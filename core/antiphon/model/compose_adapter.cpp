@@ -23,7 +23,8 @@ using config::Value;
 fs::path base_of(const fs::path& directory, const JsonTable& config) {
   const auto name = config.text(kPeftBaseModel, "");
   for (const auto& base : {fs::path(name), directory / name})
-    if (!name.empty() && is_folder(base, ErrorKind::weights)) return base.lexically_normal();
+    if (!name.empty() && is_folder(base, ErrorKind::weights) && !is_adapter_folder(base))
+      return base.lexically_normal();
   config.refuse(kPeftBaseModel, "the directory of the model that it changes",
                 "fetch that model, and write its path there; or compose the model and name the adapter in "
                 "[[model.llm.peft]] with plugin and weights");
@@ -68,7 +69,9 @@ Value compose_adapter(const fs::path& directory) {
     const auto own = part_of(files, adapter_place(base.string(), part.name));
     const bool of_prompt = part.slot == "llm" && std::ranges::count(left, kPeftPrompt) > 0;
     if (!own.taken.empty() || of_prompt) add_to_slot(model, part.slot, plugin, directory);
-    std::erase_if(left, [&](const auto& key) { return key == kPeftPrompt || std::ranges::count(own.taken, key) > 0; });
+    // What stands without a prefix is of no layer: virtual tokens, matrices that layers share.
+    std::erase_if(
+        left, [&](const auto& key) { return !key.starts_with(kPeftPrefix) || std::ranges::count(own.taken, key) > 0; });
   }
   if (!left.empty())
     fail(ErrorKind::weights,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/fail_lines.h>
+#include <antiphon/base/names.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
@@ -50,6 +51,9 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec, const Width& 
   for (const auto& [name, stream] : spec.streams)
     if (!stream.enabled) check_slots(name, stream, problems);
   std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
+  for (const auto& [name, stream] : spec.streams)
+    if (!is_file_name(name))
+      problems.add({}, fmt::format("'{}' cannot be a stream's name, by which its files are called", name), name_rule());
   for (auto& [name, stream_spec] : spec.streams)
     if (auto stream = Stream::build(name, stream_spec, hidden_size, problems))
       model->streams_[name] = std::move(stream);

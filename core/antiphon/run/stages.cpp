@@ -136,7 +136,7 @@ std::vector<std::string> stage_names(const Value& root) {
     refuse_misspelt_name(stage);
     const auto name = stage.get_if<Value::Table>() ? text_at(stage, "name") : "";
     if (name.empty()) fail_at(stage, "a stage has no name", remedy);
-    if (!is_plain_name(name)) fail_at(stage, fmt::format("'{}' cannot be a stage's name", name), plain_name_rule());
+    if (!is_file_name(name)) fail_at(stage, fmt::format("'{}' cannot be a stage's name", name), name_rule());
     if (std::ranges::count(names, name)) fail_at(stage, fmt::format("two stages are called '{}'", name), remedy);
     names.push_back(name);
   }

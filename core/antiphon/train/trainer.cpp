@@ -240,7 +240,8 @@ StepResult Trainer::step_or_save() {
 // By a signal, or by the clock of this start.
 int Trainer::asked_to_stop() const {
   const double limit = 60 * options_.stop_after_minutes;
-  return stop_requested() || limit == 0 || since(begun_) < limit ? stop_requested() : kTimeIsUp;
+  const bool over = limit > 0 && since(begun_) >= limit && !length_.done(step_);
+  return stop_requested() || !over ? stop_requested() : kTimeIsUp;
 }
 
 void Trainer::stop(int signal) {

@@ -22,12 +22,12 @@ std::string kind_of(const Reading& reading) {
   return kind;
 }
 
-// `damage`: what is wrong with the archive from there on, after which there is nothing more; nullptr: that is an error.
+// `damage`: how the archive is damaged from there on, after which there is nothing more; nullptr: that is an error.
 std::optional<records::TarMember> next_of(records::TarWalk& walk, std::string* damage) {
   try {
     return walk.next();
   } catch (const Error& error) {
-    if (!damage || error.kind() != ErrorKind::data) throw;
+    if (!damage || !walk.damaged()) throw;
     *damage = error.message();
     return std::nullopt;
   }
@@ -122,8 +122,7 @@ const Samples::Shard& Samples::shard_of(int64_t index) const {
 std::vector<Member> Samples::members_of(const OpenFile& file, uint64_t begin) const {
   std::vector<Member> members;
   records::TarWalk walk(file, begin);
-  std::string damage;  // it lies behind the last sample that is used
-  while (auto tar_member = next_of(walk, reading_.skips_damaged ? &damage : nullptr)) {
+  while (auto tar_member = walk.next()) {
     auto member = member_of(std::move(*tar_member), reading_.ignore);
     if (!member) continue;
     if (!members.empty() && member->key != members.front().key) break;

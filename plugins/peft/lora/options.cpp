@@ -46,7 +46,6 @@ void LoraOptions::read_pretrained(const PretrainedConfig& pretrained) {
   read_options(pretrained.config,
                {{"r", "rank"},
                 {"lora_alpha", "alpha"},
-                {"lora_dropout", "dropout"},
                 {"use_rslora", "rslora"},
                 {"use_dora", "dora"},
                 {"rank_pattern", "rank_pattern"},

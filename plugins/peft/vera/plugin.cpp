@@ -40,7 +40,6 @@ void VeraOptions::read_pretrained(const PretrainedConfig& pretrained) {
                {{"r", "rank"},
                 {"projection_prng_key", "projection_seed"},
                 {"d_initial", "d_initial"},
-                {"vera_dropout", "dropout"},
                 {"target_modules", "targets"}},
                vera_table(), *this);
 }

@@ -35,15 +35,18 @@ struct Pair {
 constexpr Pair kInstruction{"instruction", "output"}, kQuery{"query", "response"}, kPrompt{"prompt", "completion"},
     kInput{"input", "output"};
 // Records of these may have an input and an output as well, as metadata.
-constexpr std::array kOthers{"instruction", "query",      "prompt", "messages",  "conversations", "audio_filepath",
-                             "recording",   "candidates", "chosen", "text_list", "texts"};
+constexpr std::array kOthers{"instruction", "query",      "messages", "conversations", "audio_filepath",
+                             "recording",   "candidates", "chosen",   "text_list",     "texts"};
 
 std::vector<Pair> pairs_in(const Json& record) {
   std::vector<Pair> found;
   const auto has = [&](const Pair& pair) { return has_text(record, pair.question) && has_text(record, pair.answer); };
-  for (const auto& pair : {kInstruction, kQuery, kPrompt})
+  for (const auto& pair : {kInstruction, kQuery})
     if (has(pair)) found.push_back(pair);
-  const bool other = std::ranges::any_of(kOthers, [&](const char* key) { return record.contains(key); });
+  // With a "label" it says whether the completion is good, which need not be learnt.
+  if (has(kPrompt) && !record.contains("label")) found.push_back(kPrompt);
+  const bool other =
+      has(kPrompt) || std::ranges::any_of(kOthers, [&](const char* key) { return record.contains(key); });
   if (has(kInput) && !other) found.push_back(kInput);
   return found;
 }

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -46,8 +47,8 @@ constexpr std::array kAnswers{"answers", "answer"};
 constexpr std::array kCaptions{"caption", "text", "sentence", "transcription", "transcript"};
 constexpr std::array kMedia{"image", "audio", "video"};
 // Of records that say themselves who speaks.
-constexpr std::array kOthers{"messages", "conversations", "instruction", "query",
-                             "prompt",   "chosen",        "candidates",  "audio_filepath"};
+constexpr std::array kOthers{"messages", "conversations", "instruction",    "query",
+                             "chosen",   "candidates",    "audio_filepath", "completion"};
 
 bool has_any(const Json& record, const auto& keys) {
   return std::ranges::any_of(keys, [&](const auto& key) { return is_there(record, key); });
@@ -67,13 +68,10 @@ bool has_pairs(const Json& record) {
          std::ranges::all_of(record.at("texts"), is_pair);
 }
 
-// "file_name" under the name of its kind.
-Json with_kind(const Json& record) {
-  if (has_media(record) || !is_there(record, "file_name") || !record.at("file_name").is_string()) return record;
-  auto named = record;
-  const auto file = record.at("file_name").get<std::string>();
-  if (const auto kind = records::modality_of_file(file)) named.erase("file_name"), named[to_string(*kind)] = file;
-  return named;
+// Of a record whose only medium stands under "file_name".
+std::optional<Modality> kind_of_file(const Json& record) {
+  if (has_media(record) || !is_there(record, "file_name") || !record.at("file_name").is_string()) return std::nullopt;
+  return records::modality_of_file(record.at("file_name").get_ref<const std::string&>());
 }
 
 std::vector<std::string> of_pairs(const Json& record, const char* who) {
@@ -115,7 +113,7 @@ class Captioned : public RecordFormat {
     const auto is_text = [&](const char* key) { return is_there(record, key) && record.at(key).is_string(); };
     const bool says = has_pairs(record) || (has_any(record, kQuestions) && has_any(record, kAnswers)) ||
                       std::ranges::any_of(kCaptions, is_text);
-    return has_media(with_kind(record)) && !has_any(record, kOthers) && says;
+    return (has_media(record) || kind_of_file(record)) && !has_any(record, kOthers) && says;
   }
   std::set<std::string> keys() const override {
     auto keys = records::keys_beside_turns();
@@ -124,8 +122,12 @@ class Captioned : public RecordFormat {
     keys.insert(answer_keys_.begin(), answer_keys_.end());
     return keys;
   }
-  Sample read(const Json& given, const MediaFolder& folder) const override {
-    const auto object = with_kind(given);
+  Sample read(const Json& object, const MediaFolder& folder) const override {
+    if (const auto kind = kind_of_file(object)) {
+      auto named = object;
+      named[to_string(*kind)] = object.at("file_name"), named.erase("file_name");
+      return read(named, folder);
+    }
     if (!has_media(object)) fail(ErrorKind::data, "the record lists no media under 'image', 'audios' and the like");
     Record record(object, folder);
     const auto questions = questions_of(object), answers = answers_of(object);

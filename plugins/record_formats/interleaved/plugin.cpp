@@ -2,7 +2,7 @@
 //   {"texts": ["…", null], "images": [null, "a.png"]}: one of both at each place
 //   {"text_list": ["…"], "image_info": [{"image_name", "matched_text_index", "matched_sim"?}]}: each picture before the
 //   sentence that it belongs to, or after it, sentences with a space between
-//   {"text": "…"}: without pictures
+//   {"text": "…"}: without pictures, if the format is named
 //
 // Sources: Laurençon et al. 2023 (OBELICS); Zhu et al. 2023 (Multimodal C4); open_flamingo, train/data.py (the order);
 // NeMo, collections/multimodal/data/energon (image_following_text: pictures after their sentence).
@@ -15,7 +15,6 @@
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 namespace antiphon::interleaved {
@@ -47,16 +46,9 @@ std::string string_in(const Json& value, const char* key) {
   return value.get<std::string>();
 }
 
-// Of records whose "text" is something else.
-constexpr std::array kOthers{"messages", "conversations",  "instruction", "query",    "prompt",
-                             "question", "context",        "candidates",  "chosen",   "output",
-                             "image",    "images",         "audio",       "audios",   "video",
-                             "videos",   "audio_filepath", "recording",   "file_name"};
-
 bool is_plain_text(const Json& record) {
   const auto text = record.find("text");
-  return text != record.end() && text->is_string() &&
-         std::ranges::none_of(kOthers, [&](const char* key) { return record.contains(key); });
+  return text != record.end() && text->is_string() && !has_list(record, "text_list");
 }
 
 // Not pairs of a question and its answer.
@@ -134,11 +126,11 @@ class Interleaved : public RecordFormat {
  public:
   explicit Interleaved(const InterleavedOptions& options) : options_(options) {}
   std::string expects() const override {
-    return "lists 'texts' and 'images', or 'text_list' and 'image_info', or a 'text' alone";
+    return "lists 'texts' and 'images', or 'text_list' and 'image_info', or, if the format is named, a 'text' alone";
   }
+  // A text alone may have lost what it belongs to.
   bool recognises(const Json& record) const override {
-    return has_places(record) || (has_list(record, "text_list") && has_list(record, "image_info")) ||
-           is_plain_text(record);
+    return has_places(record) || (has_list(record, "text_list") && has_list(record, "image_info"));
   }
   std::set<std::string> keys() const override {
     return {"text",

@@ -11,7 +11,7 @@ VIRTUAL = dict(task_type="CAUSAL_LM", num_virtual_tokens=5)
 MADE = {
     "lora": [LoraConfig(r=3, lora_alpha=7, target_modules=["q_proj", "v_proj"]), LoraConfig(r=4, lora_alpha=6, use_dora=True, target_modules=["q_proj", "down_proj"], alpha_pattern={"q_proj": 3}),
              LoraConfig(r=4, target_modules=["q_proj", "down_proj"], rank_pattern={r".*layers\.0.*q_proj": 2}, layers_to_transform=[0, 2]), LoraConfig(r=4, use_rslora=True, target_modules=r".*\.1\..*(up|down)_proj"),
-             LoraConfig(r=4, target_modules=["q_proj"], bias="lora_only"), LoraConfig(r=4, target_modules="all-linear", exclude_modules=["k_proj"], modules_to_save=["lm_head"])],
+             LoraConfig(r=4, target_modules=["q_proj"], bias="lora_only"), LoraConfig(r=4, target_modules=["q_proj"], bias="all", modules_to_save=["lm_head"]), LoraConfig(r=4, target_modules="all-linear", exclude_modules=["k_proj"], modules_to_save=["lm_head"])],
     "ia3": [IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]), IA3Config(target_modules=["k_proj", "v_proj"], feedforward_modules=[], exclude_modules=[r"layers.1.self_attn.v_proj"])],
     "vera": [VeraConfig(r=6, d_initial=0.5, projection_prng_key=3, target_modules=["q_proj", "down_proj"])],
     "prompt_tuning": [PromptTuningConfig(**VIRTUAL)],

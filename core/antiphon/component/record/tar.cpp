@@ -103,6 +103,7 @@ struct TarWalk::Names {
 };
 
 void TarWalk::refuse(const std::string& why, const std::string& fix) const {
+  damaged_ = fix == kFetchAgain;
   fail(ErrorKind::data, fmt::format("{}: {}", shown(file_.path().string()), why), fix);
 }
 

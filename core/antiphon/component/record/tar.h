@@ -28,6 +28,8 @@ class TarWalk {
   // devices and sparse files, for damaged headers and names of more than 4096 bytes, and if the archive is cut short or
   // goes on after its end.
   std::optional<TarMember> next();
+  // Whether what it refused is an archive that is cut short, or has other bytes than it was written with.
+  bool damaged() const { return damaged_; }
 
  private:
   struct Header;
@@ -38,6 +40,7 @@ class TarWalk {
   [[noreturn]] void refuse(const std::string& why, const std::string& fix) const;
   const OpenFile& file_;
   uint64_t at_;
+  mutable bool damaged_ = false;
 };
 
 }  // namespace antiphon::records
