@@ -15,6 +15,9 @@ import time
 import unittest
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save_file
+
 TINY = Path(__file__).resolve().parents[1] / "e2e"
 sys.path.insert(0, str(TINY))
 import tiny_dual
@@ -175,6 +178,8 @@ def model_types(value):
 def composition(plugin, kind, directory):
     llm = f'[model.llm]\nplugin = "llama"\ntokenizer = "{TOKENIZER}"\nvocab_size = 512\nhidden_size = 32\nintermediate_size = 64\nnum_layers = 1\nnum_heads = 2\nmax_positions = 128\n'
     plugin = PLUGINS.get(plugin, plugin)
+    if kind == "adapter":
+        return llm
     if kind in ("llm", "text"):
         text = f'[model.llm]\nplugin = "{plugin}"\nweights = "{directory}"\ntokenizer = "{"words" if kind == "text" else TOKENIZER}"\n'
         return text + (BESIDE_TEXT if kind == "text" else "")
@@ -198,6 +203,14 @@ projection_dim = 32
 encoder = { plugin = "siglip", pooled = true, hidden_size = 32, intermediate_size = 64, num_layers = 1, num_heads = 2, image_size = 28, patch_size = 14, input_size = 28 }
 connector = { plugin = "identity" }
 """
+
+
+# What PEFT says of a method: what all say, and what each says beside.
+ADAPTER = {"peft_type": "", "task_type": "CAUSAL_LM", "base_model_name_or_path": "x", "inference_mode": True}
+ADAPTERS = {"LORA": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "rank_pattern": {}, "alpha_pattern": {"q_proj": 3}, "use_rslora": False, "use_dora": False, "bias": "none", "modules_to_save": None, "layers_to_transform": None, "exclude_modules": None, "init_lora_weights": True},
+            "IA3": {"target_modules": ["q_proj"], "feedforward_modules": []}, "VERA": {"r": 4, "projection_prng_key": 0, "d_initial": 0.1, "save_projection": True, "target_modules": ["q_proj"]},
+            **{type: {"num_virtual_tokens": 5, "token_dim": 32} for type in ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")}}
+PLUGIN_OF = {"LORA": "lora", "IA3": "ia3", "VERA": "vera", "PROMPT_TUNING": "prompt_tuning", "PREFIX_TUNING": "prefix_tuning", "P_TUNING": "ptuning"}
 
 
 class ForeignConfig(unittest.TestCase):
@@ -274,10 +287,41 @@ class ForeignConfig(unittest.TestCase):
     def test_every_model_type_has_a_subject(self):
         done = subprocess.run([PROGRAM, "inspect", "--json"], capture_output=True, text=True, timeout=60)
         plugins = json.loads(done.stdout)
-        read = {entry.split(":")[2] for plugin in plugins for entry in plugin["reads"]}
+        reads = [entry.split(":") for plugin in plugins for entry in plugin["reads"]]
+        read = {type for kind, _, type in reads if kind != "peft"}
         families = {entry.split(":")[1] for plugin in plugins for entry in plugin["provides"] if entry.startswith("model_family:")}
         self.assertTrue(len(read) > 30 and len(families) > 15, done.stderr)
         self.assertEqual(sorted((read | families) - set().union(*(model_types(config) for _, config, _ in SUBJECTS.values()))), [])
+        self.assertEqual(sorted({type for kind, _, type in reads if kind == "peft"} - set(ADAPTERS)), [])
+
+    def adapter(self, name, config, text=None):
+        """The folder of an adapter on the language model, and a composition that takes what it says."""
+        directory = self.folder / name
+        directory.mkdir()
+        (directory / "adapter_config.json").write_text(text or json.dumps(config))
+        site, ones = "base_model.model.model.layers.0.self_attn.q_proj.", np.ones
+        tensors = {"LORA": {site + "lora_A.weight": ones((4, 32)), site + "lora_B.weight": ones((32, 4))}, "IA3": {site + "ia3_l": ones((32, 1))},
+                   "VERA": {site + "vera_lambda_b": ones(32), site + "vera_lambda_d": ones(4), "base_model.vera_A": ones((4, 32)), "base_model.vera_B": ones((32, 4))}}
+        save_file({key: value.astype(np.float32) for key, value in tensors.get(config["peft_type"], {"prompt_embeddings": ones((5, 32))}).items()}, directory / "adapter_model.safetensors")
+        (self.folder / f"{name}.toml").write_text(composition("", "adapter", name) + f'[[model.llm.peft]]\nplugin = "{PLUGIN_OF[config["peft_type"]]}"\nweights = "{name}"\n')
+        return f"{name}.toml"
+
+    def test_absurd_values_of_adapters(self):
+        for type, more in ADAPTERS.items():
+            config = {**ADAPTER, "peft_type": type, **more}
+            good = self.adapter(f"{type}_good", config)
+            code, out, err, _, base = self.validate(good)
+            self.assertEqual((code, out.count(": good")), (0, 1), err)
+            values = [*ABSURD, "(", "a" * 100_000, {"(": 1}, {"q_proj": 0.5}, {"q_proj": 10**9}, [["q_proj"]], ["nothing"], [10**9], [-1]]
+            files = [self.adapter(f"{type}_{i}_{j}", changed(config, (key,), value)) for i, key in enumerate(config) if key != "peft_type" for j, value in enumerate(values)]
+            code, out, err, seconds, memory = self.validate(*files)
+            self.assertIn(code, (0, 2, WEIGHTS), err[-2000:])
+            self.assertNotRegex(err, r"internal error|c10::|nlohmann|std::|json\.exception")
+            errors = [line for line in err.splitlines() if re.match(r"(?:error: )?(config|weights) error: ", line)]
+            self.assertEqual(out.count(": good") + len(errors), len(files), err[-2000:])
+            self.assertGreater(len(errors), len(files) // 10)
+            self.assertLess(seconds / len(files), 0.05)
+            self.assertLess(memory - base, 200)
 
     def test_videos(self):
         """The same of the file that says how videos are taken."""

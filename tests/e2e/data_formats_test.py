@@ -561,7 +561,7 @@ class Convert(Formats):
             path.unlink()
         self.assertEqual(sorted(path.name for path in self.data.iterdir()), before)
         other = self.config_for(self.write("other.jsonl", [{"audio_filepath": "talk.wav", "text": "x", "query": "a", "response": "b"}]), 'format = "nemo_manifest"')
-        self.assertIn("both texts 'instruction' and 'output', or 'query' and 'response'", self.convert(other, "other_out.jsonl", code=3))
+        self.assertIn("both texts 'instruction' and 'output', 'query' and 'response', 'prompt' and 'completion', or 'input' and 'output'", self.convert(other, "other_out.jsonl", code=3))
         self.assertEqual(list(self.data.glob("other_out*")), [])
         path = self.write("ok.jsonl", [good])
         self.convert(path, "ok.tar")

@@ -221,7 +221,7 @@ class Export(Case):
 
     def for_peft(self, run, *args, code=0):
         out = run.with_name(run.name + "_peft")
-        args = (*args, "--replace") if out.exists() else args
+        args = (*args, "--replace") if code else args  # what is refused is not the place
         return out, self.call("export", run, "--output", out, "--format", "peft", *args, code=code).stderr
 
     def compare_in_peft(self, name, table, modules):
@@ -261,9 +261,8 @@ class Export(Case):
         config = json.loads((elsewhere / "adapter_config.json").read_text())
         (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "org/model"}))
         self.assertIn("expected the directory of the model that it changes", self.call("compose", elsewhere, code=4).stderr)
-        for itself in (str(elsewhere), "."):
-            (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": itself}))
-            self.assertIn("expected the directory of the model that it changes", self.call("compose", elsewhere, code=4).stderr)
+        (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": str(elsewhere)}))
+        self.assertIn("expected the directory of the model that it changes", self.call("compose", elsewhere, code=4).stderr)
         (elsewhere / "adapter_config.json").write_text(json.dumps({**config, "alpha_pattern": {"down_proj": 3, "layers.0.mlp.down_proj": 4}}))
         some.write_text(f'[model]\nfrom = "{elsewhere}"\n')
         self.assertIn("two patterns match", self.call("validate", some, code=4).stderr)

@@ -76,6 +76,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   const auto sites = sites_by_name(target, names);
   const std::unordered_set<std::string> parameters(target.parameters.begin(), target.parameters.end());
   Names chosen, modules;
+  bool has_biases = false;
   const auto bias = files.config.find("bias");
   const bool trains_biases = bias != files.config.end() && bias->is_string() && *bias != "none";
   for (const auto& key : files.tensors->names()) {
@@ -85,6 +86,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
     if (!parameters.contains(path) && known_module(path, sites).empty())
       path = weights::alone(plain).substr(kPeftPrefix.size());
     if (parameters.contains(path)) {
+      has_biases |= path.ends_with("bias");
       if (trains_biases && path.ends_with(".bias")) continue;  // `bias` says that
       modules.insert(path.substr(0, path.find('.') == std::string::npos ? 0 : path.rfind('.')));
     } else if (const auto found = sites.find(known_module(path, sites)); found != sites.end()) {
@@ -94,6 +96,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   auto config = files.config;
   for (const auto* key : {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"})
     config.erase(key);
+  if (!has_biases) config.erase("bias");  // then load_adapter() says what the file wants
   if (!chosen.empty() || !modules.empty()) config["target_modules"] = as_targets(chosen, target.sites);
   if (const auto saved = config.find("modules_to_save"); saved != config.end() && saved->is_array() && !saved->empty())
     *saved = as_modules(modules);
