@@ -313,7 +313,7 @@ class ForeignKeys(unittest.TestCase):
 
     def test_all_that_is_read_has_a_subject(self):
         plugins = json.loads(subprocess.run([PROGRAM, "inspect", "--json"], capture_output=True, text=True, timeout=60).stdout)
-        read = {entry.split(":")[2] for plugin in plugins for entry in plugin["reads"]}
+        read = {entry.split(":")[2] for plugin in plugins for entry in plugin["reads"] if not entry.startswith("peft:")}  # files that peft writes of each are read in models/unsaid.py
         subjects = {cls.model_type for _, _, cls, _, _ in SUBJECTS} | {cls.model_type for _, cls, _ in WHOLE}
         self.assertGreater(len(read), 30)
         self.assertEqual(sorted(read - subjects - set(WITHOUT_CLASS)), [])
