@@ -149,14 +149,14 @@ class OneFails(Together):
     @unittest.skipUnless(SHIM, "without the library that lets calls fail")
     def test_one_is_asked_to_stop_while_it_draws(self):
         """The others have their batches, and say the same as it does."""
-        run, process, pids = self.one_waits("asked", FAULT_DELAY="6000")
+        run, process, pids = self.one_waits("asked", FAULT_DELAY="8000")
         self.wait_for_step(run, 20, process)
         seen, end = -1, time.monotonic() + LIMIT
         while seen < (seen := max(losses(run))):  # until it waits for the picture
             self.assertLess(time.monotonic(), end)
             time.sleep(1)
         os.kill(pids[1], signal.SIGTERM)
-        time.sleep(2.5)  # its loader waits still: what the launcher sends to the others, however late, is no second request
+        time.sleep(3.2)  # its loader waits still: what the launcher sends to the others, however late, is no second request
         ctypes.CDLL(None).sigqueue(pids[1], signal.SIGTERM, ctypes.c_void_p(1))
         _, err = process.communicate(timeout=LIMIT)
         self.assertEqual(process.returncode, 75, err[-3000:])
