@@ -294,11 +294,11 @@ class ForeignConfig(unittest.TestCase):
         self.assertEqual(sorted((read | families) - set().union(*(model_types(config) for _, config, _ in SUBJECTS.values()))), [])
         self.assertEqual(sorted({type for kind, _, type in reads if kind == "peft"} - set(ADAPTERS)), [])
 
-    def adapter(self, name, config, text=None):
+    def adapter(self, name, config):
         """The folder of an adapter on the language model, and a composition that takes what it says."""
         directory = self.folder / name
         directory.mkdir()
-        (directory / "adapter_config.json").write_text(text or json.dumps(config))
+        (directory / "adapter_config.json").write_text(json.dumps(config))
         site, ones = "base_model.model.model.layers.0.self_attn.q_proj.", np.ones
         tensors = {"LORA": {site + "lora_A.weight": ones((4, 32)), site + "lora_B.weight": ones((32, 4))}, "IA3": {site + "ia3_l": ones((32, 1))},
                    "VERA": {site + "vera_lambda_b": ones(32), site + "vera_lambda_d": ones(4), "base_model.vera_A": ones((4, 32)), "base_model.vera_B": ones((32, 4))}}

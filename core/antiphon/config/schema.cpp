@@ -145,14 +145,14 @@ bool read(const Value& value, Value& out, const Place&, Problems&) {
 const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section,
                               Problems& problems) {
   const auto* list = value.get_if<Value::Array>();
-  if (!list) report_type(value, "a list", fmt::format("'{}'{}", key, in_section(section)), problems);
+  if (!list) report_type(value, "a list", subject_of(key, section), problems);
   return list;
 }
 
 const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section,
                              Problems& problems) {
   const auto* table = value.get_if<Value::Table>();
-  if (!table) return report_type(value, "a table", fmt::format("'{}'{}", key, in_section(section)), problems), nullptr;
+  if (!table) return report_type(value, "a table", subject_of(key, section), problems), nullptr;
   for (const auto& [name, member] : *table)
     if (!is_readable_name(name))
       problems.add(member.where, fmt::format("{} cannot be a name in {}", in_quotes(name), subject_of(key, section)),

@@ -11,6 +11,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/model/export_parts.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/site_choice.h>
 
@@ -29,12 +30,10 @@ Named by_rules(const std::vector<NameRule>& rules, const std::string& name) {
   for (const auto& rule : rules) {
     const size_t beginning = std::min(rule.checkpoint.find('{'), rule.checkpoint.size());
     if (best.name && beginning <= best.beginning) continue;
-    if (auto found = NameMap{{rule}, {}, {}}.to_parameter(name)) best = {std::move(found), beginning};
+    if (auto found = only({rule}).to_parameter(name)) best = {std::move(found), beginning};
   }
   return best;
 }
-
-std::string parent_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
 
 // The modules in which a name lies, the innermost first.
 std::vector<std::string> modules_of(const std::string& name) {
@@ -105,7 +104,7 @@ json own_patterns(const json& patterns, const std::string& key, const std::set<s
     own[module] = number;
   };
   for (const auto& [source, number] : patterns.items()) {
-    const nn::NamePattern pattern(key, "(?:.*\\.)?(?:" + source + ")");
+    const auto pattern = nn::NamePattern::of_ends(key, source);
     for (const auto& path : paths)
       for (const auto& module : modules_of(path))
         if (const auto name = pattern.matches(module) ? key_in_part(place, module + ".lora_A.weight") : std::nullopt)
@@ -138,9 +137,12 @@ weights::LazyTensor renamed(const std::shared_ptr<const weights::Checkpoint>& fi
 
 AdapterPlace adapter_place(const std::string& weights, const std::string& part, const NameMap& names) {
   if (part.empty() || !path_exists(weights, ErrorKind::weights)) return {};
+  return adapter_place(WholeModel(weights), part, names);
+}
+
+AdapterPlace adapter_place(const WholeModel& whole, const std::string& part, const NameMap& names) {
   AdapterPlace place;
   place.names.rules = names.rules;
-  const WholeModel whole(weights);
   for (const auto& one : whole.parts()) {
     auto& rules = one.name == part ? place.own : place.others;
     rules.insert(rules.end(), one.modules.begin(), one.modules.end());
@@ -148,6 +150,8 @@ AdapterPlace adapter_place(const std::string& weights, const std::string& part, 
   }
   return place;
 }
+
+std::string parent_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
 
 std::optional<std::string> name_in_part(const AdapterPlace& place, const std::string& name) {
   auto own = by_rules(place.own, name);
@@ -160,7 +164,7 @@ bool is_of_others(const AdapterPlace& place, const std::string& name) {
 }
 
 PartOfAdapter part_of(weights::AdapterFiles files, const AdapterPlace& place) {
-  files.tensors = weights::adapter_tensors(files.folder);
+  if (!files.tensors) files.tensors = weights::adapter_tensors(files.folder);
   if (place.own.empty()) return {std::move(files), {}, {}};
   PartOfAdapter part{std::move(files), {}, {}};
   weights::LazyTensors own;

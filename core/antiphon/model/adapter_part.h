@@ -9,6 +9,11 @@
 
 namespace antiphon::model {
 
+class WholeModel;
+
+// The module that has a parameter; the name itself if it has no dot.
+std::string parent_of(const std::string& name);
+
 // A part within the whole model that PEFT was given. Without rules the part is all of it, or is found by its names'
 // ends (weights::load_adapter()).
 struct AdapterPlace {
@@ -18,7 +23,8 @@ struct AdapterPlace {
 };
 
 // Of a slot with these `weights` and `part` (model/model_spec.h), and of the part itself.
-AdapterPlace adapter_place(const std::string& weights, const std::string& part, const NameMap& names = {});
+AdapterPlace adapter_place(const std::string& weights, const std::string& part, const NameMap& names);
+AdapterPlace adapter_place(const WholeModel& whole, const std::string& part, const NameMap& names = {});
 
 // The part's name for what the whole model has; nullopt: it is of another part, or of none that is known. Of rules of
 // several parts the one with the longest beginning decides.

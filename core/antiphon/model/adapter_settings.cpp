@@ -64,7 +64,7 @@ void keep_patterns_of(const Names& sites, const char* key, json& config) {
   if (found == config.end() || !found->is_object()) return;
   auto kept = json::object();
   for (const auto& [source, number] : found->items()) {
-    const nn::NamePattern pattern(key, "(?:.*\\.)?(?:" + source + ")");
+    const auto pattern = nn::NamePattern::of_ends(key, source);
     if (std::ranges::any_of(sites, [&](const auto& site) { return pattern.matches(site); })) kept[source] = number;
   }
   *found = kept;

@@ -17,10 +17,10 @@
 namespace antiphon::model {
 namespace {
 
-// A run's slot says itself how its method was made.
-std::string adapter_folder(const ComponentSpec& slot, const std::string& section) {
-  const auto origin = origin_of(slot.plugin, slot.weights, {}, section);
-  return origin.runs.empty() ? origin.weights : "";
+// What the folder of PEFT's has of the part; nothing: there is none, or not yet.
+std::optional<PartOfAdapter> adapter_of(const Origin& origin, const AdapterPlace& place) {
+  if (origin.weights.empty() || !path_exists(origin.weights, ErrorKind::weights)) return std::nullopt;
+  return part_of(weights::adapter_files(origin.weights), place);
 }
 
 // Experts get the rows of tokens in an order of their own.
@@ -114,11 +114,14 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
   for (size_t i = 0; i < specs.size(); ++i) {
     auto& slot = specs[i];
     const auto section = fmt::format("model.{}.peft.{}", owner, i);
-    std::string folder;
+    std::optional<PartOfAdapter> adapter;
+    bool from_run = false;
     const auto settings = [&] {
-      folder = adapter_folder(slot, section);
-      if (folder.empty() || !part || !path_exists(folder, ErrorKind::weights)) return PretrainedConfig();
-      return adapter_settings(part_of(weights::adapter_files(folder), place).files, part->target, part->names);
+      const auto origin = origin_of(slot.plugin, slot.weights, {}, section);
+      from_run = !origin.runs.empty();
+      if (part) adapter = adapter_of(origin, place);
+      // A run's slot says itself how its method was made.
+      return adapter && !from_run ? adapter_settings(adapter->files, part->target, part->names) : PretrainedConfig();
     };
     auto method = build_slot_from<Peft>(slot.plugin, settings, slot.options, section, problems);
     if (!method || !part) continue;
@@ -134,7 +137,7 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
              "leave `only` out");
       method->module().set_requires_grad(!slot.frozen);
       all.push_back({owner, i, std::move(method), sites, &part->module, part->names, slot.name});
-      all.back().tokens = tokens, all.back().place = place, all.back().folder = folder;
+      all.back().tokens = tokens, all.back().adapter = std::move(adapter), all.back().from_run = from_run;
       for (const auto& parameter : all.back().also_trained()) parameter.tensor->set_requires_grad(true);
       return true;
     });
@@ -144,10 +147,10 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
 void check_all_taken(const std::vector<AttachedPeft>& all, config::Problems& problems) {
   std::map<std::string, std::set<std::string>> left, taken;
   for (const auto& peft : all) {
-    if (peft.folder.empty() || peft.place.own.empty() || !path_exists(peft.folder, ErrorKind::weights)) continue;
-    const auto own = part_of(weights::adapter_files(peft.folder), peft.place);
-    left[peft.folder].insert(own.left.begin(), own.left.end());
-    taken[peft.folder].insert(own.taken.begin(), own.taken.end());
+    if (!peft.adapter || peft.from_run) continue;
+    const auto& [files, own, others] = *peft.adapter;
+    left[files.folder.string()].insert(others.begin(), others.end());
+    taken[files.folder.string()].insert(own.begin(), own.end());
   }
   for (auto& [folder, keys] : left) {
     std::erase_if(keys, [&](const auto& key) { return taken[folder].contains(key); });

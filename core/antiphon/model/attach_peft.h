@@ -20,12 +20,12 @@ struct AttachedPeft {
   std::unique_ptr<Peft> method;
   size_t sites = 0;
   Module* part = nullptr;
-  NameMap names = {};                     // of the part
-  std::string name = {};                  // by which it is chosen; empty: it is always in use
-  bool given = false;                     // something gave its parameters, so that it does not start anew
-  TokenChoice tokens = TokenChoice::all;  // which its adapters change
-  AdapterPlace place = {};                // of the part in the whole model whose directory it comes from
-  std::string folder = {};                // of PEFT's, that its values come from
+  NameMap names = {};                         // of the part
+  std::string name = {};                      // by which it is chosen; empty: it is always in use
+  bool given = false;                         // something gave its parameters, so that it does not start anew
+  TokenChoice tokens = TokenChoice::all;      // which its adapters change
+  std::optional<PartOfAdapter> adapter = {};  // PEFT's folder, if its values come from one
+  bool from_run = false;                      // a run's slot says so, and stands for itself
   bool can_merge() const { return method->can_merge() && tokens == TokenChoice::all; }
   // What it trains of the part itself, by the names of the Hugging Face model.
   std::vector<Parameter> also_trained() const;

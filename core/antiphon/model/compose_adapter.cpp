@@ -56,17 +56,18 @@ bool is_adapter_folder(const fs::path& directory) {
 }
 
 Value compose_adapter(const fs::path& directory) {
-  const auto files = weights::adapter_files(directory);
+  auto files = weights::adapter_files(directory);
   const JsonTable config(files.config, weights::adapter_config_path(directory));
   const auto base = base_of(directory, config);
   const auto plugin = method_of(config);
   auto model = compose(base.string());
   const auto* llm = model.find("llm");
   if (!llm || !llm->find("part")) return add_to_slot(model, "llm", plugin, directory), model;
-  auto left = weights::adapter_tensors(directory)->names();
+  files.tensors = weights::adapter_tensors(directory);
+  auto left = files.tensors->names();
   const WholeModel whole(base);
   for (const auto& part : whole.parts()) {
-    const auto own = part_of(files, adapter_place(base.string(), part.name));
+    const auto own = part_of(files, adapter_place(whole, part.name));
     const bool of_prompt = part.slot == "llm" && std::ranges::count(left, kPeftPrompt) > 0;
     if (!own.taken.empty() || of_prompt) add_to_slot(model, part.slot, plugin, directory);
     // What stands without a prefix is of no layer: virtual tokens, matrices that layers share.

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/model/adapter_part.h>
 #include <antiphon/model/export_parts.h>
 #include <antiphon/nn/linear/site_choice.h>
 #include <antiphon/weights/adapter.h>
@@ -20,8 +21,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::string_view kFirst = "lora_A.weight", kLengths = "lora_magnitude_vector";
-
-std::string parent_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
 
 // A key of PEFT's file: the site and what stands behind its dot, "lora_A.weight"; of a part that is one layer the site
 // is empty. nullopt: a parameter of the part itself.
@@ -127,7 +126,7 @@ void OneAdapter::add_site(const std::string& site, const std::string& own, int64
     refuse_adapter(fmt::format("two methods change {}", site), "name one of them with --adapter");
   double alpha = config["lora_alpha"];
   for (const auto& [pattern, number] : config["alpha_pattern"].items())
-    if (nn::NamePattern("alpha_pattern", "(?:.*\\.)?(?:" + pattern + ")").matches(own)) alpha = number;
+    if (nn::NamePattern::of_ends("alpha_pattern", pattern).matches(own)) alpha = number;
   if (config_["r"] != rank) config_["rank_pattern"][site] = rank;
   if (config_["lora_alpha"].get<double>() != alpha) config_["alpha_pattern"][site] = alpha;
 }

@@ -104,8 +104,8 @@ bool load_part(Model& model, Part& part, const PartSlot& slot, const weights::Lo
       if (below && slot.kind == PartKind::peft) {
         const auto& peft = model.lm().pefts()[slot.index];
         const StackedPart stacks{peft.names, *peft.part};
-        auto own = part_of(weights::adapter_files(from), peft.place);
-        auto load = weights::load_adapter(std::move(own.files), *peft.method, {}, options, peft.also_trained(), stacks);
+        const auto own = peft.adapter ? *peft.adapter : PartOfAdapter{weights::adapter_files(from), {}, {}};
+        auto load = weights::load_adapter(own.files, *peft.method, {}, options, peft.also_trained(), stacks);
         load.ignored += std::ssize(own.left);
         report(part, load, from);
       } else if (below && !only_own) {

@@ -1,5 +1,6 @@
 #include <antiphon/run/run_config.h>
 
+#include <antiphon/model/compose_adapter.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
 
@@ -140,7 +141,7 @@ const config::Table<RunConfig>& run_table() {
 bool is_model_directory(const std::filesystem::path& path) {
   const auto has = [&](const char* name) { return path_exists(path / name, ErrorKind::config); };
   return is_folder(path, ErrorKind::config) && !has("config.toml") &&
-         (has("config.json") || has("adapter_config.json"));
+         (has("config.json") || model::is_adapter_folder(path));
 }
 
 bool is_run_folder(const std::filesystem::path& path) {

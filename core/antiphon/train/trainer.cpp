@@ -239,9 +239,9 @@ StepResult Trainer::step_or_save() {
 
 // By a signal, or by the clock of this start.
 int Trainer::asked_to_stop() const {
+  if (const int signal = stop_requested()) return signal;
   const double limit = 60 * options_.stop_after_minutes;
-  const bool over = limit > 0 && since(begun_) >= limit && !length_.done(step_);
-  return stop_requested() || !over ? stop_requested() : kTimeIsUp;
+  return limit > 0 && since(begun_) >= limit && !length_.done(step_) ? kTimeIsUp : 0;
 }
 
 void Trainer::stop(int signal) {

@@ -69,7 +69,7 @@ SiteNumbers::SiteNumbers(std::string key, const config::Value& table, double lea
     if (!(number >= least && number > 0 && number < 1e9))
       fail(ErrorKind::config, fmt::format("lora: {}: '{}' has no number that fits", key_, source),
            whole ? "ranks are integers of 1 and more" : "alpha is a number above 0");
-    entries_.push_back({source, nn::NamePattern("lora: " + key_, "(?:.*\\.)?(?:" + source + ")"), number});
+    entries_.push_back({source, nn::NamePattern::of_ends("lora: " + key_, source), number});
   }
 }
 

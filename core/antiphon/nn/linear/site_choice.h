@@ -20,6 +20,10 @@ class NamePattern {
  public:
   // Error(config) naming `where` ("lora: exclude") if it is malformed or not supported.
   NamePattern(const std::string& where, const std::string& regex);
+  // One that matches whole names, or names from behind a dot on: PEFT's rank_pattern and alpha_pattern.
+  static NamePattern of_ends(const std::string& where, const std::string& regex) {
+    return {where, "(?:.*\\.)?(?:" + regex + ")"};
+  }
   bool matches(const std::string& path) const;
 
  private:
