@@ -85,8 +85,8 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
     auto path = plain.substr(kPeftPrefix.size());
     if (!parameters.contains(path) && known_module(path, sites).empty())
       path = weights::alone(plain).substr(kPeftPrefix.size());
+    has_biases |= path.ends_with("bias");  // those of changed layers have names of their own
     if (parameters.contains(path)) {
-      has_biases |= path.ends_with("bias");
       if (trains_biases && path.ends_with(".bias")) continue;  // `bias` says that
       modules.insert(path.substr(0, path.find('.') == std::string::npos ? 0 : path.rfind('.')));
     } else if (const auto found = sites.find(known_module(path, sites)); found != sites.end()) {
