@@ -16,6 +16,9 @@ import tomllib
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fork_server"))
+from forked import forked
+
 SOURCE = Path(__file__).resolve().parents[2]
 CONFIGS = SOURCE / "configs"
 TOKENIZER = SOURCE / "tests" / "e2e" / "tiny" / "tokenizer"
@@ -45,8 +48,9 @@ def whole_program():
     return Path(PROGRAM).parents[1] / "libexec" / "antiphon" / "antiphon"
 
 
-def run(*arguments, cwd=None):
-    done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120)
+def run(*arguments, cwd=None, anew=False):
+    """`anew`: a process that loads its libraries itself, if its time is measured."""
+    done = subprocess.run([PROGRAM if anew else forked(PROGRAM), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -138,7 +142,7 @@ class Help(Case):
             spent = []
             for _ in range(5):
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                run(words)
+                run(words, anew=True)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             self.assertLess(min(spent), 0.05, words)
@@ -192,7 +196,7 @@ class Shipped(Case):
     def seconds(self, path):
         """Of the processor: other work on the machine does not count."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        run("validate", path, cwd=SOURCE)
+        run("validate", path, cwd=SOURCE, anew=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

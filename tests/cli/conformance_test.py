@@ -10,6 +10,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fork_server"))
+from forked import forked
+
 PROGRAM, FIXTURES, SOURCES = "", Path(), Path()
 
 # Of each kind's faulty components the checks that must fail, by the beginning of their names, and what the line says; None:
@@ -94,7 +97,7 @@ RECORDS = """{"question": "What is this?", "answer": "A cat."}
 
 
 def run(*arguments):
-    done = subprocess.run([PROGRAM, "conformance", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([forked(PROGRAM), "conformance", *map(str, arguments)], capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -14,6 +14,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fork_server"))
+from forked import forked
+
 SOURCE = Path(__file__).resolve().parents[2]
 PROGRAM = ""
 NAMES = {"streams", "eval", "rank_pattern", "alpha_pattern"}  # tables whose keys are names of the user's own
@@ -29,7 +32,7 @@ num_heads = 2
 
 
 def call(*arguments, cwd=SOURCE):
-    return subprocess.run([PROGRAM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run([forked(PROGRAM), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 def misspellings(key):

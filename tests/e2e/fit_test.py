@@ -16,6 +16,7 @@ MIB = 2**20
 
 @ON_CPU
 class Fit(Case):
+    FORKED = False
     TRAIN, HELD = 6, 3
 
     def composition(self, lengths=(20, 150)):

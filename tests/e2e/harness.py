@@ -11,8 +11,9 @@ import time
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "fork_server")]
 import make_tiny
+from forked import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("ANTIPHON", str(ROOT / "build" / "bin" / "antiphon"))
@@ -55,6 +56,7 @@ class Case(unittest.TestCase):
     """One folder a class with the tiny fixture: cls.folder, cls.config."""
 
     TRAIN, HELD = 24, 12
+    FORKED = True  # commands that run to their end find their libraries loaded; False if their memory is measured
 
     @classmethod
     def setUpClass(cls):
@@ -76,7 +78,10 @@ class Case(unittest.TestCase):
     def call(self, verb, *args, code=0, threads=1, **options):
         """Runs a command to its end, which must be of this exit code. What a test exports may be there from before."""
         args = (*args, "--replace") if verb == "export" and code == 0 else args
-        done = subprocess.run(self.command(verb, *args, threads=threads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LIMIT, **options)
+        words = self.command(verb, *args, threads=threads)
+        if self.FORKED and words[0] == PROGRAM:
+            words[0] = forked(PROGRAM)
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LIMIT, **options)
         self.assertEqual(done.returncode, code, f"{verb} {args}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         if code:
             self.assertIn("error", done.stderr)

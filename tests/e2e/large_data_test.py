@@ -61,6 +61,7 @@ def write_table(path, numbers):
 
 @unittest.skipIf(DEVICE, "resident memory is the host's")
 class LargeData(Case):
+    FORKED = False
     def measured(self, suffix, write, of_file, mebibytes, own=LARGE):
         """The largest resident size of a training on a set of that size, as the kernel counted it. `own`: how much of it is written; the rest are links."""
         data, run = self.folder / "large", self.folder / f"run_{suffix}_{mebibytes}"

@@ -58,6 +58,7 @@ FEW = ["full fine-tuning, fp32", "adapters, auto", "audio encoder, auto", "two s
 
 
 class Memory(Case):
+    FORKED = False
     TRAIN, HELD = 2, 1
 
     def data(self, kinds):

@@ -14,6 +14,7 @@ SECONDS = 7000 if LONG else 900  # of a machine that others use, too
 
 
 class SteadyMemory(Case):
+    FORKED = False
     @unittest.skipIf(DEVICE, "resident memory is the host's")
     def test_does_not_grow(self):
         run = self.folder / "long"

@@ -3,7 +3,7 @@ tags, of the conversation that each record means, which is written beside it her
 
 record_parity.py PROGRAM. `antiphon data show` gives the prompt with « and » around what is taught; the tokens are bytes, so
 that equal texts are equal ids, masks and labels; an item of media is its place and its name. Each record comes in many variants, with other texts in the places of its own: 20, and 1000
-with ANTIPHON_LONG (`./dev test --long`). Exit code 1 where anything differs.
+with ANTIPHON_LONG (`./dev test --long`). Exit code 1 if anything differs.
 """
 
 import base64
@@ -19,8 +19,9 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("e2e", "fork_server")]
 import make_tiny
+from forked import forked
 from tools_parity import make, visible
 
 # Encoders of random weights, which `data show` counts vectors of and does not load.
@@ -194,7 +195,7 @@ def byte_of_letter():
 def shown(program, directory, records, each=1, options=()):
     """What is shown of each record, `each` times if it has as many answers."""
     (directory / "talk.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    done = subprocess.run([program, "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records)), *options], cwd=directory, capture_output=True, text=True)
+    done = subprocess.run([forked(program), "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records)), *options], cwd=directory, capture_output=True, text=True)
     begins = [match for match in re.finditer(r"(?m)^talk\.jsonl:(\d+) .*\n", done.stdout)]
     if [int(match[1]) for match in begins] != [number for number in range(1, len(records) + 1) for _ in range(each)]:
         return [done.stdout + done.stderr] * each * len(records)
