@@ -299,7 +299,7 @@ class Export(Case):
         some = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"], only = "text" }]\nstreams.image.connector.trainable = false\n'
         for name, more, said in [("newline", LORA, "'model.image_newline' was trained, and lies in no module of its own"), ("all", "llm.trainable = true\nstreams.image.connector.trainable = false\n", "llm was itself trained, or comes from elsewhere"),
                                  ("elsewhere", LORA + f'streams.image.encoder = {{ plugin = "clip", weights = "{self.reference(Llava).folder}", part = "vision_tower" }}\nstreams.image.connector.trainable = false\n', "streams.image.encoder was itself trained, or comes from elsewhere"),
-                                 ("mixed", mixed, "llm.peft.1 is not LoRA"), ("some", some, "llm.peft.0 changes some tokens only"), ("none", "", "the model has none")]:
+                                 ("mixed", mixed, "llm.peft.1 is IA3, beside LORA"), ("some", some, "llm.peft.0 changes some tokens only"), ("none", "", "the model has none")]:
             with self.subTest(name):
                 run = self.trained(f"not_{name}", base + more, data)
                 out, text = self.for_peft(run, code=2)
@@ -307,7 +307,7 @@ class Export(Case):
                 self.assertFalse(out.exists())
         plain = self.reference(Llava).folder
         both = self.trained("not_both", f'from = "{plain}"\n{LORA}streams.image.connector.peft = [{{ plugin = "lora", rank = 2, targets = ["layers.0"] }}]\n', plain / "train.jsonl")
-        self.assertIn("'model.multi_modal_projector.linear_1' was trained, and has LoRA, too", self.for_peft(both, code=2)[1])
+        self.assertIn("'model.multi_modal_projector.linear_1' was trained, and has an adapter, too", self.for_peft(both, code=2)[1])
         out, _ = self.for_peft(self.folder / "not_mixed", "--adapter", "none")
         self.assertTrue((out / "adapter_model.safetensors").exists())
         self.assertIn("leave them out", self.for_peft(self.folder / "not_mixed", "--dtype", "bf16", code=2)[1])

@@ -9,6 +9,10 @@ std::string without_adapter_name(std::string key) {
   return whole ? key.erase(at, name.size()) : key;
 }
 
+bool is_of_patterns(const std::string& key, const nlohmann::json& value) {
+  return key.ends_with("_pattern") && value.is_object();
+}
+
 bool any_module_of(const std::string& key, const std::function<bool(const std::string&)>& is) {
   if (!key.starts_with(kPeftPrefix)) return false;
   const auto name = key.substr(kPeftPrefix.size());

@@ -26,6 +26,9 @@ struct AdapterFile {
   nlohmann::json config;  // adapter_config.json
 };
 
+// Whether a setting is a table of numbers for layers, by patterns of their names: rank_pattern, alpha_pattern of LoRA.
+bool is_of_patterns(const std::string& key, const nlohmann::json& value);
+
 // A part that carries an adapter, and how its files name its layers, some of which may be several here and one there
 // (weights/stacked.h).
 struct StackedPart {

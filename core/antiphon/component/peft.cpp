@@ -47,6 +47,12 @@ std::string Peft::stack_layers(AdapterFile&, const StackedPart&) const {
   return "its method has no form for the layer that it has";
 }
 
+std::string Peft::join(AdapterFile&, const AdapterFile& part,
+                       const std::function<std::string(const std::string& layer)>&) const {
+  return fmt::format("{} is {}, of which one adapter of several parts is not known", part.path,
+                     part.config.value(kPeftMethod, "a method without a name"));
+}
+
 bool Peft::unstack_layers(AdapterFile&, const StackedPart&) { return false; }
 
 }  // namespace antiphon

@@ -148,6 +148,12 @@ class Peft {
   // the settings of stacks are taken out. False: it is not of this method, or has nothing to take apart, and stays as
   // it is. Error(weights) if that is not the same change. Default: false.
   virtual bool unstack_layers(AdapterFile& file, const StackedPart& part);
+  // Several parts' adapters as one of the whole model, as PEFT has them: adds what `part` holds of the method's own to
+  // `whole`, whose settings are null before the first, with target_modules. `in_whole` gives the whole model's name of
+  // a layer of the part; of a part that is one layer, that of "". Returns why there is no such adapter; empty if there
+  // is one. Default: the method has none.
+  virtual std::string join(AdapterFile& whole, const AdapterFile& part,
+                           const std::function<std::string(const std::string& layer)>& in_whole) const;
   // PEFT's adapter_config.json for what is attached.
   virtual nlohmann::json adapter_config() const = 0;
   // The keys that PEFT's class for the method has: those with the one value that is supported, and those without effect

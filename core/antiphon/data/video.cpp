@@ -8,6 +8,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/data/piece.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/model/sound_rate.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,13 +18,6 @@ namespace antiphon::data {
 namespace {
 
 constexpr int64_t kPictures = 8;  // of a video whose frames go in as pictures, unless somebody says otherwise
-
-// The rate that the model's sound stream wants; 0 if it has none.
-int64_t sound_rate(const model::MultimodalLm& model) {
-  for (const auto& [name, stream] : model.streams())
-    if (stream->modality() == Modality::audio) return model.stream_for(Modality::audio).sample_rate();
-  return 0;
-}
 
 // What is heard of a video: at which rate (0: nothing), and which channel (nothing: the mean of all).
 struct Heard {
@@ -144,7 +138,7 @@ std::vector<ExpandedVideo> as_items(const MediaRef& ref, const std::string& byte
 std::vector<ExpandedVideo> expand(const MediaRef& ref, const VideoSampling& sampling, std::optional<int64_t> channel,
                                   const model::MultimodalLm& model, const media::MediaLimits& limits) {
   const auto bytes = ref.bytes.read(limits.file_bytes);
-  const Heard heard{sampling.sound ? sound_rate(model) : 0, channel_of(ref, channel)};
+  const Heard heard{sampling.sound ? model::sound_rate(model) : 0, channel_of(ref, channel)};
   const auto* rule = rule_for(ref, model);
   return rule ? as_items(ref, bytes, sampling, heard, limits, *rule) : as_pictures(ref, bytes, sampling, heard, limits);
 }

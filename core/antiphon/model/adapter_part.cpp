@@ -60,7 +60,7 @@ auto first_of(const std::string& path, Of&& of) -> decltype(of(path, std::string
 using Rename = std::function<std::optional<std::string>(const std::string&)>;
 
 // Through rules for tensors, of which a layer's adapter has more than its files: "x.weight" stands for
-// "x.lora_A.weight".
+// "x.lora_A.weight", for example.
 std::optional<std::string> renamed_key(const std::string& path, const Rename& rename) {
   return first_of(path, [&](const std::string& name, const std::string& end) -> std::optional<std::string> {
     const auto found = rename(name);
@@ -107,8 +107,8 @@ json own_patterns(const json& patterns, const std::string& key, const std::set<s
     const auto pattern = nn::NamePattern::of_ends(key, source);
     for (const auto& path : paths)
       for (const auto& module : modules_of(path))
-        if (const auto name = pattern.matches(module) ? key_in_part(place, module + ".lora_A.weight") : std::nullopt)
-          note(escaped(name->substr(0, name->rfind(".lora_A"))), number);
+        if (const auto name = pattern.matches(module) ? key_in_part(place, module + ".weight") : std::nullopt)
+          note(*name == "weight" ? std::string() : escaped(parent_of(*name)), number);
   }
   return own;
 }
@@ -122,15 +122,6 @@ json own_modules(const json& modules, const std::set<std::string>& paths) {
         }))
       own.push_back(module);
   return own;
-}
-
-weights::LazyTensor renamed(const std::shared_ptr<const weights::Checkpoint>& file, const std::string& key,
-                            const std::string& name) {
-  const auto& info = file->info(key);
-  weights::LazyTensor tensor{name, weights::scalar_type_of(info, file->path()), {}, {}};
-  tensor.sizes.assign(info.shape.begin(), info.shape.end());
-  tensor.values = [file, key] { return file->tensor(key); };
-  return tensor;
 }
 
 }  // namespace
@@ -172,18 +163,17 @@ PartOfAdapter part_of(weights::AdapterFiles files, const AdapterPlace& place) {
   for (const auto& key : part.files.tensors->names()) {
     const auto path = path_of(key);
     if (const auto name = path == key ? std::nullopt : key_in_part(place, path)) {
-      own.push_back(renamed(part.files.tensors, key, kPeftPrefix + *name));
+      own.push_back(lazily(part.files.tensors, key, kPeftPrefix + *name));
       paths.insert(path), part.taken.push_back(key);
     } else if (path != key && key_is_of_others(place, path)) {
       part.left.push_back(key);
     } else {
-      own.push_back(renamed(part.files.tensors, key, key));
+      own.push_back(lazily(part.files.tensors, key, key));
     }
   }
   auto& config = part.files.config;
-  for (const auto* key : {"rank_pattern", "alpha_pattern"})
-    if (const auto found = config.find(key); found != config.end() && found->is_object())
-      *found = own_patterns(*found, key, paths, place);
+  for (const auto& [key, value] : config.items())
+    if (is_of_patterns(key, value)) value = own_patterns(value, key, paths, place);
   if (const auto found = config.find("modules_to_save"); found != config.end() && found->is_array())
     *found = own_modules(*found, paths);
   part.files.tensors = std::make_shared<const weights::Checkpoint>(part.files.tensors->path(), own);

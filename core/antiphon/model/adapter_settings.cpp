@@ -59,15 +59,13 @@ json as_modules(const Names& modules) {
 }
 
 // Those that are about sites here: what is said of layers that are one in transformers belongs to the file alone.
-void keep_patterns_of(const Names& sites, const char* key, json& config) {
-  const auto found = config.find(key);
-  if (found == config.end() || !found->is_object()) return;
+json patterns_of(const Names& sites, const std::string& key, const json& patterns) {
   auto kept = json::object();
-  for (const auto& [source, number] : found->items()) {
+  for (const auto& [source, number] : patterns.items()) {
     const auto pattern = nn::NamePattern::of_ends(key, source);
     if (std::ranges::any_of(sites, [&](const auto& site) { return pattern.matches(site); })) kept[source] = number;
   }
-  *found = kept;
+  return kept;
 }
 
 }  // namespace
@@ -100,7 +98,8 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   if (!chosen.empty() || !modules.empty()) config["target_modules"] = as_targets(chosen, target.sites);
   if (const auto saved = config.find("modules_to_save"); saved != config.end() && saved->is_array() && !saved->empty())
     *saved = as_modules(modules);
-  for (const auto* key : {"rank_pattern", "alpha_pattern"}) keep_patterns_of(chosen, key, config);
+  for (const auto& [key, value] : config.items())
+    if (is_of_patterns(key, value)) value = patterns_of(chosen, key, value);
   PretrainedConfig settings;
   settings.config = JsonTable(std::move(config), weights::adapter_config_path(files.folder));
   return settings;

@@ -90,13 +90,7 @@ AdapterReport export_adapter(Model& model, const fs::path& output) {
   for (size_t i = 0; i < lm.pefts().size(); ++i) {
     const auto& peft = lm.pefts()[i];
     if (!lm.in_use(i)) continue;
-    const auto path = fmt::format("{}.peft.{}", peft.owner, peft.index);
-    if (peft.tokens != TokenChoice::all)
-      refuse_adapter(path + " changes some tokens only", "name the methods to write with --adapter");
-    const auto file =
-        weights::adapter_file(path, *peft.method, {}, peft.also_trained(), StackedPart{peft.names, *peft.part});
-    check_layers(file, peft.names);
-    one.add(file, *part_at(whole, peft.owner));
+    one.add(peft, *part_at(whole, peft.owner));
   }
   add_parts(one, places, whole, lm);
   auto report = one.write(output, whole.directory());

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/model/sound_rate.h>
 
 #include <algorithm>
 
@@ -46,11 +47,7 @@ void Session::read_again() {
   if (encoded && !media_.empty()) reset();
 }
 
-int64_t Session::sample_rate() const {
-  for (const auto& [name, stream] : model_.streams())
-    if (stream->modality() == Modality::audio) return model_.stream_for(Modality::audio).sample_rate();
-  return 0;
-}
+int64_t Session::sample_rate() const { return model::sound_rate(model_); }
 
 void Session::enter(SessionState state) {
   if (state == std::exchange(state_, state) || !events_.on_state) return;

@@ -217,4 +217,13 @@ int64_t tensors_outside(const std::filesystem::path& folder, const std::string& 
   return std::ranges::count_if(Checkpoint(folder).names(), [&](const auto& name) { return !name.starts_with(prefix); });
 }
 
+LazyTensor lazily(const std::shared_ptr<const Checkpoint>& file, const std::string& tensor, const std::string& name) {
+  const auto& info = file->info(tensor);
+  return {name,
+          scalar_type_of(info, file->path()),
+          {info.shape.begin(), info.shape.end()},
+          [file, tensor] { return file->tensor(tensor); },
+          [file, tensor] { file->forget(tensor); }};
+}
+
 }  // namespace antiphon::weights

@@ -21,10 +21,10 @@ class Checkpoint {
  public:
   // `path` is a folder with model.safetensors or model.safetensors.index.json, or else with pytorch_model.bin or its
   // index; or a .safetensors file; or one of torch.save() (.bin, .pt, .pth, .ckpt), of which nothing is run
-  // (torch/torch_file.h); or a .nemo archive (nemo.h); or a .gguf file of a
-  // language model (gguf_checkpoint.h). Error(weights): nothing there, a missing or damaged shard, an
-  // index that names files outside the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor
-  // in two shards, an index entry whose shard lacks the tensor.
+  // (torch/torch_file.h); or a .nemo archive (nemo.h); or a .gguf file of a language model (gguf_checkpoint.h).
+  // Error(weights): nothing there, a missing or damaged shard, an index that names files outside the folder (a Hugging
+  // Face cache's links into its own blobs/ are allowed), a tensor in two shards, an index entry whose shard lacks the
+  // tensor.
   explicit Checkpoint(const std::filesystem::path& path);
   // Of tensors from elsewhere, which messages call `path`. Error(weights) for types that files do not have.
   Checkpoint(const std::filesystem::path& path, const LazyTensors& tensors);
@@ -66,6 +66,9 @@ class Checkpoint {
   std::unordered_map<std::string, Given> given_;
   uint64_t total_bytes_ = 0;
 };
+
+// A file's tensor under another name, read when its turn comes.
+LazyTensor lazily(const std::shared_ptr<const Checkpoint>& file, const std::string& tensor, const std::string& name);
 
 // Writes model.safetensors, or shards of at most `max_shard_bytes` of tensors (one larger tensor has its own) with
 // model.safetensors.index.json. All files are complete on the disk before the first takes its name; then files of an

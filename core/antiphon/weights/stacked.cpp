@@ -59,17 +59,7 @@ class Unstacking {
   }
 
  private:
-  LazyTensor lazily(const std::string& name, const std::string& from, std::function<at::Tensor()> values) const {
-    const auto& info = file_->info(from);
-    LazyTensor tensor{name, scalar_type_of(info, file_->path()), {}, std::move(values)};
-    tensor.sizes.assign(info.shape.begin(), info.shape.end());
-    tensor.forget = [file = file_, from] { file->forget(from); };
-    return tensor;
-  }
-
-  void take(const std::string& name) {
-    all_.push_back(lazily(name, name, [file = file_, name] { return file->tensor(name); }));
-  }
+  void take(const std::string& name) { all_.push_back(lazily(file_, name, name)); }
 
   int64_t rows_together(const std::vector<std::string>& parts) const {
     int64_t total = 0;
@@ -114,12 +104,12 @@ class Unstacking {
       int64_t begin = 0;
       for (const auto& part : stack.parts_of(expert)) {
         const int64_t end = begin + rows_of(rows_, part);
-        auto tensor =
-            lazily(map_.to_checkpoint(part).value_or(part), stack.name, [file = file_, stack, expert, begin, end] {
-              if (stack.is_of_experts()) return matrix(*file, stack, expert).slice(0, begin, end);
-              return stack.transposed ? file->tensor(stack.name).t().slice(0, begin, end)
-                                      : file->slice(stack.name, begin, end);
-            });
+        auto tensor = lazily(file_, stack.name, map_.to_checkpoint(part).value_or(part));
+        tensor.values = [file = file_, stack, expert, begin, end] {
+          if (stack.is_of_experts()) return matrix(*file, stack, expert).slice(0, begin, end);
+          return stack.transposed ? file->tensor(stack.name).t().slice(0, begin, end)
+                                  : file->slice(stack.name, begin, end);
+        };
         if (stack.is_of_experts()) tensor.sizes.erase(tensor.sizes.begin());
         if (stack.transposed) std::swap(tensor.sizes[0], tensor.sizes[1]);
         tensor.sizes.front() = end - begin;

@@ -17,6 +17,7 @@
 
 #include "adapter.h"
 #include "file_keys.h"
+#include "join.h"
 #include "keys.h"
 #include "options.h"
 #include "own_parameters.h"
@@ -76,6 +77,11 @@ class Lora : public Peft, private Module {
     return into_stacks(file, part);
   }
   bool unstack_layers(AdapterFile& file, const StackedPart& part) override { return out_of_stacks(file, *this, part); }
+
+  std::string join(AdapterFile& whole, const AdapterFile& part,
+                   const std::function<std::string(const std::string& layer)>& in_whole) const override {
+    return lora::join(whole, part, in_whole);
+  }
 
   nlohmann::json adapter_config() const override {
     const int64_t ranks = starts_from_weight() ? 2 : 1;
