@@ -9,6 +9,7 @@
 #include <antiphon/component/training_pass.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace antiphon::engine {
 namespace {
@@ -199,11 +200,33 @@ void Engine::join(const Numbers& numbers) {
   try {
     return read_all(numbers);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
+    if (error.kind() != ErrorKind::data) {
+      wait_again(numbers);
+      throw;
+    }
     for (const auto number : numbers) cache_.truncate(texts_.at(number).row, cache_.prefix());
     if (numbers.size() == 1) return finish(numbers.front(), Finish::failed, std::current_exception());
+  } catch (...) {
+    wait_again(numbers);
+    throw;
   }
-  for (const auto number : numbers) join({number});
+  for (size_t i = 0; i < numbers.size(); ++i) try {
+      join({numbers[i]});
+    } catch (...) {
+      wait_again({numbers.begin() + static_cast<std::ptrdiff_t>(i) + 1, numbers.end()});
+      throw;
+    }
+}
+
+// In their order, before all others.
+void Engine::wait_again(const Numbers& numbers) {
+  for (const auto number : std::views::reverse(numbers)) {
+    auto& text = texts_.at(number);
+    if (text.writing) continue;  // it was read
+    cache_.drop_row(std::exchange(text.row, -1));
+    free_blocks_ += text.blocks;
+    waiting_.push_front(number);
+  }
 }
 
 void Engine::read_all(const Numbers& numbers) {
@@ -305,8 +328,14 @@ void Engine::write() {
   const bool all = plain.size() == numbers.size();
   const auto of_drafts = all ? logits : logits.index_select(0, at::tensor(places, at::kLong).to(logits.device()));
   const auto ids = next_tokens(of_drafts, drafts);
-  for (size_t i = 0; i < plain.size(); ++i)
-    take_token(plain[i], texts_.at(plain[i]), ids[i], of_drafts[static_cast<int64_t>(i)]);
+  std::exception_ptr thrown;
+  for (size_t i = 0; i < plain.size(); ++i) try {
+      take_token(plain[i], texts_.at(plain[i]), ids[i], of_drafts[static_cast<int64_t>(i)]);
+    } catch (...) {  // the others have drawn, too
+      thrown = std::current_exception();
+      finish(plain[i], Finish::failed, thrown);
+    }
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 void Engine::take_token(int64_t number, Text& text, const std::optional<int64_t>& id, const at::Tensor& logits_v) {

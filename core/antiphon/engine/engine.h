@@ -1,7 +1,9 @@
 // Texts in progress over the state that a model keeps of them. They join and leave between steps, and what becomes of
-// one does not depend on the others: each has random numbers of its own. `generate`, `chat` and its half-duplex session
-// and `eval` drive it; models that several processes have together have no cache, and write by whole passes
-// (engine/passes.h). No thread of its own, and not thread-safe.
+// one does not depend on the others: each has random numbers of its own, and a step of up to kFewRows texts
+// (nn/linear/few_rows.h) gives each the bits that it gets alone. Prompts that are read together, and larger steps, are
+// those up to rounding. `generate`, `chat` and its half-duplex session and `eval` drive it; models that several
+// processes have together have no cache, and write by whole passes (engine/passes.h). No thread of its own, and not
+// thread-safe.
 #pragma once
 #include <deque>
 #include <exception>
@@ -19,7 +21,7 @@ struct Request {
   data::Prepared prompt;  // made with Purpose::generation
   GenerateOptions options = {};
   std::vector<int32_t> stop_ids = {};  // end the answer, as does the end of its room
-  OnToken on_token = {};               // within step(); it must not call the engine
+  OnToken on_token = {};  // within step(); must not call the engine. What it throws ends its answer and step()
 };
 
 // Blocks of a cache that a text of so many tokens takes, beside those that all texts begin with.
@@ -62,6 +64,7 @@ class Engine {
   // Ends the text's answer, or a request that waits.
   void end(int64_t text);
   // Reads prompts for which there is room, then gives each answer its next token. False once there is nothing to do.
+  // What it throws, of memory that ended for example, leaves texts as they were: those that were joining wait again.
   bool step();
 
  private:
@@ -91,6 +94,7 @@ class Engine {
   void begin(Text& text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token, int64_t left);
   void admit();
   void join(const Numbers& numbers);
+  void wait_again(const Numbers& numbers);
   void read_all(const Numbers& numbers);
   void read_last_tokens();
   int64_t reachable(int64_t row, int64_t tokens) const;

@@ -11,6 +11,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <random>
+#include <regex>
 
 using namespace antiphon;
 using namespace antiphon::engine;
@@ -73,6 +74,62 @@ TEST_CASE("a text whose scores are not finite fails alone") {
   CHECK_THROWS_AS(std::rethrow_exception(answers[1].failure), Error);
   CHECK(answers[0].ids == alone(*lm, prompt(*lm, 9, 3), {.max_tokens = 5}));
   CHECK(answers[2].ids == alone(*lm, prompt(*lm, 5, 4), {.max_tokens = 5}));
+}
+
+TEST_CASE("what fails for another reason than a prompt leaves texts as they were") {
+  auto lm = model::testing::test_model_that_answers();
+  const GenerateOptions options{.max_tokens = 6, .temperature = 5, .seed = 4};
+  const auto one = prompt(*lm, 7, 6), other = prompt(*lm, 9, 3);
+  auto broken = prompt(*lm, 5, 4);
+  broken.ids.back() = 1 << 20;
+  Engine engine(*lm, 500);
+  const auto first = engine.submit({one, options});
+  CHECK(engine.step());
+  const auto bad = engine.submit({broken, options}), last = engine.submit({other, options});
+  for (int i = 0; i < 2; ++i) CHECK_THROWS_AS(engine.step(), c10::Error);
+  engine.end(bad);
+  while (engine.step()) {
+  }
+  CHECK(engine.take(first)->ids == alone(*lm, one, options));
+  CHECK(engine.take(last)->ids == alone(*lm, other, options));
+  CHECK(engine.take(bad)->ids.empty());
+
+  SECTION("a listener that throws ends its own answer") {
+    const auto ended = engine.submit({one, options, {}, [](int32_t) -> bool { throw std::runtime_error("enough"); }}),
+               beside = engine.submit({other, options});
+    CHECK_THROWS_AS(engine.step(), std::runtime_error);
+    while (engine.step()) {
+    }
+    CHECK(engine.take(ended)->finish == Finish::failed);
+    CHECK(engine.take(beside)->ids == alone(*lm, other, options));
+  }
+}
+
+TEST_CASE("a step gives each of up to eight texts the bits that it gets alone") {
+  const auto toml = std::regex_replace(std::string(model::testing::kTwoStreams), std::regex("\"test_lm\""),
+                                       "\"test_lm\", hidden_size = 80");
+  auto lm = model::testing::test_model_that_answers(toml);
+  REQUIRE(lm->llm().hidden_size() == 80);
+  const std::vector<int64_t> lengths{9, 3, 17, 5, 12, 7, 4, 21};
+  std::vector<at::Tensor> of_one;
+  const auto after = [&](const std::vector<size_t>& texts) {
+    auto cache = lm->make_cache(100);
+    std::vector<int64_t> rows, ids;
+    for (const auto text : texts) {
+      rows.push_back(cache.add_row());
+      auto batch = data::pack({prompt(*lm, 3 + static_cast<int64_t>(text), lengths[text])});
+      lm->forward(batch, &cache, {rows.back()});
+      ids.push_back(static_cast<int64_t>(5 + text));
+    }
+    return DecodingSteps(*lm, cache)(ids, rows);
+  };
+  const c10::InferenceMode inference;
+  for (size_t text = 0; text < lengths.size(); ++text) of_one.push_back(after({text}));
+  for (const std::vector<size_t>& texts :
+       {std::vector<size_t>{4, 1}, {0, 1, 2}, {7, 6, 5, 4, 3}, {0, 1, 2, 3, 4, 5, 6, 7}}) {
+    const auto hidden = after(texts);
+    for (size_t i = 0; i < texts.size(); ++i) CHECK(hidden[static_cast<int64_t>(i)].equal(of_one[texts[i]][0]));
+  }
 }
 
 TEST_CASE("a request that can never fit is refused; one that is ended, waiting or not, leaves its room") {

@@ -86,6 +86,13 @@ void check_product(const Kernels& kernels, const Matrix& matrix, const at::Tenso
   product.bias = nullptr, product.residual = nullptr;
   kernels.multiply(product, 0, matrix.out);
   CHECK(error(y, x.to(at::kDouble).mm(dense.to(at::kDouble).t())) < tolerance);
+  // Bit for bit what each row gives alone: a text does not depend on those beside it.
+  auto alone = at::empty({1, matrix.out}, dtype);
+  for (int64_t i = 0; i < n; ++i) {
+    kernels.multiply({matrix, data<float>(x) + i * matrix.in, 1, nullptr, nullptr, data<T>(alone), matrix.out}, 0,
+                     matrix.out);
+    CHECK(alone[0].equal(y[i]));
+  }
 }
 
 }  // namespace

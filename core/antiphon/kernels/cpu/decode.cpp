@@ -17,10 +17,11 @@ inline void put(const Product<T>& p, int64_t i, int64_t row, float value) {
 // Bytes of the matrix that are prefetched ahead: the hardware prefetcher stops at every page boundary.
 constexpr int64_t kAhead = 4096;
 
-// One row of the matrix times N rows of x, from row i on; U loads of the matrix at once. A row at a time: memory is
-// read fastest in one stream, twice as fast as in four.
-template <int N, int U, class T, class W>
+// One row of the matrix times N rows of x, from row i on. A row at a time: memory is read fastest in one stream, twice
+// as fast as in four. Two sums for each row of x whatever N is: what one gives does not depend on how many there are.
+template <int N, class T, class W>
 inline void row_times(const Product<T>& p, const W* weights, int64_t row, int64_t i) {
+  constexpr int U = 2;
   const int64_t in = p.matrix.in;
   const W* w = weights + row * in;
   const float* x = p.x + i * in;
@@ -48,10 +49,10 @@ void multiply_rows(const Product<T>& p, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     int64_t i = 0;
     if constexpr (kManyRegisters)
-      for (; i + 8 <= p.n; i += 8) row_times<8, 2>(p, w, row, i);
-    for (; i + 4 <= p.n; i += 4) row_times<4, 2>(p, w, row, i);
-    for (; i + 2 <= p.n; i += 2) row_times<2, 2>(p, w, row, i);
-    if (i < p.n) row_times<1, 4>(p, w, row, i);
+      for (; i + 8 <= p.n; i += 8) row_times<8>(p, w, row, i);
+    for (; i + 4 <= p.n; i += 4) row_times<4>(p, w, row, i);
+    for (; i + 2 <= p.n; i += 2) row_times<2>(p, w, row, i);
+    if (i < p.n) row_times<1>(p, w, row, i);
   }
 }
 
