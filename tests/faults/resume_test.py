@@ -196,6 +196,9 @@ class Resume(Case):
             self.assertIn("the run drew its samples otherwise", done.stderr)
             self.assertIn(words, done.stderr)
             self.assertIn("--accept-changes", done.stderr)
+        two = ["--set", f'data.train.sources=[{{path="{self.folder}/data/held.jsonl"}}]', *sets(train__steps=6, train__accumulate=3)]
+        done = self.train(run, *COMMON, *short, *two, "--resume", code=4)
+        self.assertRegex(done.stderr, "the data is not what the run was trained on: .*; the run drew its samples otherwise: .*3 rows of batches a step")
         done = self.train(run, *COMMON, *short, *sets(train__steps=6, train__accumulate=3), "--resume", "--accept-changes")
         self.assertIn("the run goes on with what is there now", done.stderr)
         self.assertEqual(list(losses(run)), list(range(1, 7)))

@@ -73,28 +73,38 @@ TEST_CASE("large sets: any record, in any order, is what stands in the file; num
 }
 
 // In a process of its own: what cases before have freed, and what their threads keep, counts for what a process holds.
-TEST_CASE("large sets: ten million lines are opened and read in little memory") {
+TEST_CASE("large sets: ten million records are opened and read in little memory") {
   const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
-  CHECK(std::system(fmt::format("'{}' 'ten million lines'", program).c_str()) == 0);
+  for (const char* of : {"ten million lines", "ten million elements of a list"})
+    CHECK(std::system(fmt::format("'{}' '{}'", program, of).c_str()) == 0);
 }
 
-TEST_CASE("ten million lines", "[.]") {
+namespace {
+
+void check_ten_million(bool list) {
   const int64_t count = 10'000'000;
   TestFolder folder;
   {
-    std::ofstream out(folder / "set.jsonl");
-    for (int64_t i = 0; i < count; ++i) out << line(i) << '\n';
+    std::ofstream out(folder / "set.json");
+    for (int64_t i = 0; i < count; ++i) out << (!list ? "" : i == 0 ? "[" : ",") << line(i) << '\n';
+    if (list) out << "]\n";
   }
-  folder.write("small.jsonl", line(0) + "\n");
-  CHECK(RecordSet(source_of(folder / "small.jsonl")).size() == 1);  // the plugins are loaded now
+  folder.write("small.json", list ? "[" + line(0) + "]" : line(0) + "\n");
+  CHECK(RecordSet(source_of(folder / "small.json")).size() == 1);  // the plugins are loaded now
   const auto before = resident();
-  const RecordSet set(source_of(folder / "set.jsonl"));
+  const RecordSet set(source_of(folder / "set.json"));
   REQUIRE(set.size() == count);
   CHECK(set.sample(count - 1).id == std::to_string(count - 1));
   CHECK(set.sample(count / 3).id == std::to_string(count / 3));
   CHECK(set.line(count / 2) == count / 2 + 1);
   CHECK(resident() - before < (16 << 20));
 }
+
+}  // namespace
+
+TEST_CASE("ten million lines", "[.]") { check_ten_million(false); }
+
+TEST_CASE("ten million elements of a list", "[.]") { check_ten_million(true); }
 
 TEST_CASE("large sets: a file that changes while it is used is noticed, and no sample is to blame") {
   TestFolder folder;

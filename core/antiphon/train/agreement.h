@@ -1,5 +1,7 @@
-// What the processes of a run must agree on at each step, because each sees only its own data, clock and signals. All
-// that depends on these goes through here; a process that decided by itself would leave the others waiting.
+// What the processes of a run must agree on at each step, because each sees only its own data, clock and signals. A
+// process that decided by itself would leave the others waiting. Between steps two more things are agreed on, by the
+// same group: whether a held-out loss is the best (Trainer::is_best), and that held-out losses end early
+// (run/held_out.cpp).
 #pragma once
 #include <cstdint>
 #include <map>

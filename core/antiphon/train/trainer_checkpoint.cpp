@@ -6,6 +6,7 @@
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/name_list.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/checkpoint/restore.h>
 #include <antiphon/parallel/agreed.h>
@@ -41,18 +42,20 @@ std::string Trainer::draw_settings() const { return loader_.draw_settings() + ra
 
 // With other data or other draws the run goes on, but not as it would have. Whether they are others.
 bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
-  std::string changed;
+  std::vector<std::string> changes;
   const auto sources = progress.loader.rows.front().order.drawn.size();
   if (sources != loader_.sources())
-    changed = fmt::format("the run drew from {} data sources; now there are {}", sources, loader_.sources());
+    changes.push_back(fmt::format("the run drew from {} data sources; now there are {}", sources, loader_.sources()));
   else if (progress.data != loader_.fingerprint())
-    changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
-  else if (!progress.draws.empty() && progress.draws != draw_settings())
-    changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, draw_settings());
+    changes.push_back(
+        "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed");
+  if (!progress.draws.empty() && progress.draws != draw_settings())
+    changes.push_back(fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, draw_settings()));
   else if (const auto rows = static_cast<int64_t>(progress.loader.rows.size()); rows != loader_.share().all)
-    changed = fmt::format("the run drew its samples in {} rows; now there are {} (train.accumulate)", rows,
-                          loader_.share().all);
-  if (changed.empty()) return false;
+    changes.push_back(fmt::format("the run drew its samples in {} rows; now there are {} (train.accumulate)", rows,
+                                  loader_.share().all));
+  if (changes.empty()) return false;
+  const auto changed = join(changes, "; ");
   if (!accept_changes)
     fail(ErrorKind::weights, changed,
          "restore it, start a new run in another train.output, or give --accept-changes to go on with what is there "
