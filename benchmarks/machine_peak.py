@@ -11,7 +11,7 @@ torch = torch_with(a.threads)
 
 def best(body):
     """Seconds of the quickest of some repetitions; a limit is what can be reached, so not the median. One is enough of
-    what takes seconds, such as bf16 where no instruction multiplies it."""
+    what takes seconds, such as bf16 if no instruction multiplies it."""
     seconds = []
     for _ in range(a.warmup + a.reps):
         begin = time.perf_counter()

@@ -1,5 +1,5 @@
 """The parts for a class of processors (--isa): ours with precision.compute = "auto" beside the peers' best format there,
-which is fp32 where the processor has no bf16 products."""
+which is fp32 if the processor has no bf16 products."""
 
 import json
 import random

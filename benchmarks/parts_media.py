@@ -9,7 +9,7 @@ ENCODERS = (("whisper", 1, "Whisper base, 30 s of sound"), ("clip", 8, "CLIP ViT
 
 
 def missing(bench, what):
-    """Says so where the packages of `./setup bench-python` are not there."""
+    """Says so if the packages of `./setup bench-python` are not there."""
     if not PACKAGES.exists():
         bench.skip(f"{what}: the peers' packages are not there (./setup bench-python)")
     return not PACKAGES.exists()

@@ -155,7 +155,7 @@ def quantized(bench):
 
 
 def llama_cpp(bench, kind="BF16"):
-    """The command of that peer, for a file of the same shape with random weights; None where it is not there."""
+    """The command of that peer, for a file of the same shape with random weights; None if it is not there."""
     python = isa.llama_python(ROOT, bench.options.isa)
     if not python.exists():
         return bench.skip(f"llama.cpp: it is not there; ./setup bench-llama {bench.options.isa} builds it, which takes a quarter of an hour")

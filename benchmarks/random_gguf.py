@@ -35,7 +35,7 @@ def add_norm(name):
 
 
 WIDE = gguf.GGMLQuantizationType["BF16" if a.type == "BF16" else "Q8_0"]
-add("token_embd.weight", (llm["vocab_size"], hidden), WIDE)  # the head too, where they are tied
+add("token_embd.weight", (llm["vocab_size"], hidden), WIDE)  # the head too, if they are tied
 if not llm["tie_embeddings"]:
     add("output.weight", (llm["vocab_size"], hidden), WIDE)
 add_norm("output_norm.weight")

@@ -1,6 +1,6 @@
 # antiphon::parquet: Arrow's C++ library for tables in Parquet, out of the pyarrow wheel beside LibTorch's. The plugin that
-# reads them (plugins/data_sources/parquet) is built only where it is there.
-set(ANTIPHON_PARQUET AUTO CACHE STRING "read Parquet: AUTO (where pyarrow is found), ON or OFF")
+# reads them (plugins/data_sources/parquet) is built only if it is there.
+set(ANTIPHON_PARQUET AUTO CACHE STRING "read Parquet: AUTO (if pyarrow is found), ON or OFF")
 
 file(GLOB _arrow_roots ${ANTIPHON_TORCH_ROOT}/../pyarrow ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/pyarrow)
 find_path(ANTIPHON_ARROW_INCLUDE parquet/arrow/reader.h NO_DEFAULT_PATH HINTS ${_arrow_roots} PATH_SUFFIXES include)

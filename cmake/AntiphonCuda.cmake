@@ -10,7 +10,7 @@ find_path(ANTIPHON_CUDA_INCLUDE cuda_runtime_api.h NO_DEFAULT_PATH
 find_library(ANTIPHON_CUDART NAMES libcudart.so.13 cudart NO_DEFAULT_PATH
   PATHS ${ANTIPHON_TORCH_ROOT}/../nvidia/cu13/lib $ENV{CUDA_HOME}/lib64 /usr/local/cuda/lib64)
 
-# Why there can be no kernels, or nothing.
+# What is missing for kernels; empty if nothing is.
 function(antiphon_cuda_missing RESULT)
   set(missing "")
   if(NOT ANTIPHON_NVCC)

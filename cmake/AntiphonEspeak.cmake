@@ -1,6 +1,6 @@
 # antiphon::espeak: the library of espeak-ng. The plugin that speaks with it (plugins/speech_synthesizers/espeak) is built
-# only where it is there.
-set(ANTIPHON_ESPEAK AUTO CACHE STRING "speak with espeak-ng: AUTO (where its library is found), ON or OFF")
+# only if it is there.
+set(ANTIPHON_ESPEAK AUTO CACHE STRING "speak with espeak-ng: AUTO (if its library is found), ON or OFF")
 
 find_path(ANTIPHON_ESPEAK_INCLUDE espeak-ng/speak_lib.h)
 find_library(ANTIPHON_ESPEAK_LIBRARY espeak-ng)

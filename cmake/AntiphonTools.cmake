@@ -1,4 +1,4 @@
-# ccache and mold where they are there; warnings.
+# ccache and mold if they are there; warnings.
 find_program(ANTIPHON_CCACHE ccache)
 if(ANTIPHON_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_C_COMPILER_LAUNCHER ${ANTIPHON_CCACHE})

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes docs/models.md, and the list in the README, out of the parity report and of what the program says of itself.
 
-models_page.py REPORT PROGRAM [--write]     without --write: exit code 1 where the pages say something else
+models_page.py REPORT PROGRAM [--write]     without --write: exit code 1 if the pages say something else
 """
 import argparse
 import json

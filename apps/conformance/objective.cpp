@@ -131,7 +131,7 @@ void check_objective(Report& report, const Subject& subject) {
   report.check("gradient: agrees with a finite difference", [&] { gradient_is_right(*objective); });
   report.check("gradient: even, if needs() says so", [&] { evenness_holds(*objective); });
   report.check("groups: pieces of a step add up to it", [&] { pieces_add_up(*objective); });
-  report.check("groups: their order is no matter", [&] { order_is_no_matter(*objective); });
+  report.check("groups: their order does not matter", [&] { order_is_no_matter(*objective); });
 }
 
 const KindChecks registered{KindOf<Objective>::name, check_objective};

@@ -108,7 +108,7 @@ class Shar : public Folder {
     if (id.is_absolute() || id.filename().empty() || id.lexically_normal().string() != sample.id ||
         sample.id.starts_with(".."))
       fail(
-          ErrorKind::data, fmt::format("the id '{}' is no path within an archive", shown(sample.id)),
+          ErrorKind::data, fmt::format("the id '{}' is not a path within an archive", shown(sample.id)),
           "Shar names recordings by the ids of their cuts: take out \"//\", \"./\", \"../\" and a \"/\" at either end");
     if (!ids_.insert(sample.id).second)
       fail(ErrorKind::data, fmt::format("two samples have the id '{}'", shown(sample.id)),

@@ -136,8 +136,8 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
   command
       ->add_option(
           "--dtype", flags->dtype,
-          "number format of all tensors; default: each keeps its source's. Of matrices in a GGUF file, where it "
-          "may be q8_0 or q4_0, too; default there: fp16")
+          "number format of all tensors; default: each keeps its source's. For a GGUF file, that of its matrices, "
+          "which may be q8_0 or q4_0, too; default there: fp16")
       ->check(CLI::IsMember({"fp32", "bf16", "fp16", "q8_0", "q4_0"}));
   command
       ->add_option_function<std::string>(

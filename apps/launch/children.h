@@ -41,7 +41,7 @@ class Children {
   void pass_on(int signal);
   // The same if somebody else asked one of them, which must not count as asking that one again.
   void ask_others(int signal);
-  // What these end with is no reason of anything, so it is not in ended().
+  // What these end with is not a reason for anything, so it is not in ended().
   void kill_all();
   // Shows lines that were written, and takes in those that have ended.
   void look();

@@ -91,7 +91,7 @@ class Chart {
     this.draw();
   }
 
-  // Outliers of the raw curve are cut off where a smoothed one is drawn, so that its shape can be seen.
+  // Outliers of the raw curve are cut off if a smoothed one is drawn, so that its shape can be seen.
   range() {
     const values = this.series.flatMap((s) => s.points.map((p) => p[1])).sort((a, b) => a - b);
     let low = values[0], high = values[values.length - 1];

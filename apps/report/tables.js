@@ -62,7 +62,7 @@ function cell(score, digits) {
   return el("td", {}, score.mean.toFixed(digits), interval);
 }
 
-// Second run minus first; coloured where the intervals are apart.
+// Second run minus first; coloured if the intervals are apart.
 function change(scores, digits, lessIsBetter) {
   const [a, b] = scores;
   if (!a || !b || !isNumber(a.mean) || !isNumber(b.mean)) return el("td", { class: "weak" }, "–");

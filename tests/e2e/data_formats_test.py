@@ -515,7 +515,7 @@ class Convert(Formats):
 
     def test_what_is_no_shar(self):
         found, _ = self.spoken(2)
-        for number, (name, words) in enumerate({"a//b": "is no path within an archive", "../a": "is no path", "/a": "is no path", "spoken-1": "two samples have the id 'spoken-1'"}.items()):
+        for number, (name, words) in enumerate({"a//b": "is not a path within an archive", "../a": "is not a path", "/a": "is not a path", "spoken-1": "two samples have the id 'spoken-1'"}.items()):
             path = self.write("odd_ids.jsonl", [{**found[0], "id": name}, found[1]])
             self.assertIn(words, self.convert(path, f"odd_{number}/", "--layout", "lhotse_cut", code=3))
         good = self.write("good_ids.jsonl", found)

@@ -1,7 +1,7 @@
 """Makes tiny models, media and data sets for the end-to-end and fault tests: standard library, numpy and safetensors.
 
 The tokenizer in tests/e2e/tiny/tokenizer is committed; `make_tiny.py tokenizer` writes it again. Everything else is
-made where a test wants it, the same each time.
+made when a test wants it, the same each time.
 """
 
 import json

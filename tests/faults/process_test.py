@@ -147,7 +147,7 @@ class Signals(Case):
                 self.assertEqual(process.returncode, 75, text)
 
     def test_other_commands_end_by_the_signal(self):
-        """Also where a word of theirs is `train`, for which the start of the program puts signals off."""
+        """Also if a word of theirs is `train`, for which the start of the program puts signals off."""
         for words in [["chat", self.config], ["chat", self.config, "--history", "train"]]:
             process = subprocess.Popen([PROGRAM, *map(str, words)], cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             process.stderr.readline()

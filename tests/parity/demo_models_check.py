@@ -2,7 +2,7 @@
 """Checks the demo's converted models against transformers: every key used, known ids, logits, loss and transcripts.
 
 Runs on the directories under models/ (made by tools/demo/prepare.sh); what is not there is skipped with a reason.
-The original files under .cache/demo/weights, where they still are, serve as a second oracle.
+The original files under .cache/demo/weights, if they are still there, serve as a second oracle.
 """
 import json
 import random

@@ -1,5 +1,5 @@
 """Every key that the current transformers writes into config.json, preprocessor_config.json and processor_config.json, and
-peft into adapter_config.json, is read, refused where it differs, said, or listed here as harmless, with the reason.
+peft into adapter_config.json, is read, refused if it differs, said, or listed here as harmless, with the reason.
 And: what is left out of a file has the default of its class.
 
 foreign_keys_parity.py ANTIPHON
@@ -66,7 +66,7 @@ CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_
 HEAD = "of the decoder or of a head, and not of the encoder"
 MASKS = "masks of training, which apply_spec_augment asks for"
 TOKENS = "the tokenizer and generation_config.json have the numbers"
-ANYWHERE = {"_attn_implementation": "how, and not what", "initializer_range": "the start, where nothing is loaded", "initializer_factor": "as before",
+ANYWHERE = {"_attn_implementation": "how, and not what", "initializer_range": "the start, if nothing is loaded", "initializer_factor": "as before",
             "pad_token_id": "docs/models.md: the row of the padding token", "eos_token_id": TOKENS, "bos_token_id": TOKENS, "decoder_start_token_id": TOKENS, "use_cache": "how, and not what",
             "num_labels": HEAD, "id": HEAD, "id2label": HEAD, "label2id": HEAD}
 # A text tower's vector is that of this token.
@@ -235,7 +235,7 @@ class ForeignKeys(unittest.TestCase):
         return name
 
     def validate(self):
-        """name -> (options in force of what reads the directory, or None where it is refused), and what was said. self.models: all
+        """name -> (options in force of what reads the directory, or None if it is refused), and what was said. self.models: all
         that is composed of it."""
         done = subprocess.run([PROGRAM, "validate", "--resolved", *[f"{name}.toml" for name in self.files]], cwd=self.folder, capture_output=True, text=True, timeout=300)
         self.assertNotIn("internal error", done.stderr)

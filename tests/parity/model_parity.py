@@ -6,7 +6,7 @@ PROBE is the program model_probe; without GROUP, all groups are run. The report 
 these instruction sets are held to the same limits in the same run; ANTIPHON_ISA=avx2 in front of the command asks one of them alone.
 
 Differences are largest absolute differences in units of the largest value of the reference, tensor by tensor; the
-limit is 1e-5 in float32. Exit code 1 where any case fails.
+limit is 1e-5 in float32. Exit code 1 if any case fails.
 """
 import argparse
 import importlib

@@ -96,7 +96,7 @@ weights::SafetensorsFile inputs_of(const json& request) {
   return weights::SafetensorsFile(request.at("inputs").get<std::string>());
 }
 
-// y and, where "grad" is among the inputs, the gradients of sum(y * grad), the running statistics after that
+// y and, if "grad" is among the inputs, the gradients of sum(y * grad), the running statistics after that
 // ("fixed:<name>"), and y again without any gradient ("y_frozen"). "training": as in a training run, with LibTorch's
 // generator seeded by "seed". "peft": methods on the module, whose gradients are "grad:peft.<index>:<name>".
 template <class Forward>

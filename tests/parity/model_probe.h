@@ -15,7 +15,7 @@ namespace antiphon::probe {
 using nlohmann::json;
 using weights::NamedTensors;
 
-// The TOML text under `key` of the request; an empty table where there is none.
+// The TOML text under `key` of the request; an empty table if there is none.
 config::Value toml(const json& request, const char* key);
 at::ScalarType dtype_of(const json& request);  // "dtype": "fp32" (default), "fp64", "bf16" or "fp16"
 at::Device device();                           // $ANTIPHON_TEST_DEVICE, or the CPU

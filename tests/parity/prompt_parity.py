@@ -2,7 +2,7 @@
 
 prompt_parity.py PROBE [DIRECTORY]: PROBE is the program prompt_probe; DIRECTORY a Hugging Face directory with tokenizer
 and chat template, compared as it is. Without it, small tokenizers with templates in the style of ChatML, Llama 3, Qwen2.5
-and Mistral, one that exercises the language, and those of reasoning models, with and without variables, are made here. Exit code 1 where anything differs.
+and Mistral, one that exercises the language, and those of reasoning models, with and without variables, are made here. Exit code 1 if anything differs.
 """
 
 import json
@@ -165,7 +165,7 @@ STYLES = {
 }
 
 # Reasoning models: what an answer teaches stands in a generation block. Opened by the template and left out of finished
-# turns (R1); the same with line breaks that are stripped (QwQ); written into the last answer, also where it is empty
+# turns (R1); the same with line breaks that are stripped (QwQ); written into the last answer, also if it is empty
 # (Qwen3); empty in all (SmolLM3 without thinking); channels, and another end for the last answer (gpt-oss).
 THOUGHT = "{% set text = m.content %}{% if '</think>' in text %}{% set text = text.split('</think>')[-1]STRIP %}{% endif %}"
 R1 = """{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}THOUGHT{{ '<|Assistant|>' }}{% generation %}{{ text + eos_token }}{% endgeneration %}{% else %}{{ '<|User|>' + m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", "")
@@ -266,7 +266,7 @@ def compare(name, tokenizer, probe, directory):
         spoken = [m["content"] for m in request["messages"] if m["role"] == "assistant"]
         if spoken and not any(answer["supervised"]):
             differ("supervision", request, spoken, answer)
-        # White space at the beginning of an answer may join with the line break before it where all is one piece.
+        # White space at the beginning of an answer may join with the line break before it if all is one piece.
         if not any(said[0].isspace() for said in spoken) and answer["ids"] != tokenizer(text, add_special_tokens=False).input_ids:
             differ("ids", request, tokenizer(text, add_special_tokens=False).input_ids, answer)
     hostile = conversations(rng, True) if name != "language" else []

@@ -34,7 +34,7 @@ def case_bytes(case):
 
 
 def package_view(data):
-    """The tensors as the package sees them, or None where it rejects the file."""
+    """The tensors as the package sees them, or None if it rejects the file."""
     try:
         tensors = safetensors.deserialize(data)
     except safetensors.SafetensorError:

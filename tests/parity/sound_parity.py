@@ -1,4 +1,4 @@
-"""Lengths and samples of sounds against soundfile, or what went into the encoder where soundfile does not read it; other
+"""Lengths and samples of sounds against soundfile, or what went into the encoder if soundfile does not read it; other
 rates against sines and torchaudio.
 
 Usage: sound_parity.py BUILD_FOLDER

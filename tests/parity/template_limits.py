@@ -1,7 +1,7 @@
 """Hostile templates end as they must, in time and memory.
 
 template_limits.py PROBE: PROBE is the program template_probe. The files of tests/fuzz/corpus/template: "limit_…" pass a
-limit, whose name the error says; "refuse_…" are errors of any kind (3, or 2 where malformed); "ok_…" render. Each within 2 s
+limit, whose name the error says; "refuse_…" are errors of any kind (3, or 2 if malformed); "ok_…" render. Each within 2 s
 of processor time, and all together with at most 64 MiB more memory than a template that does nothing.
 """
 

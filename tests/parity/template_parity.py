@@ -3,7 +3,7 @@
 template_parity.py PROBE: PROBE is the program template_probe. Pieces of templates (template_snippets.py), and templates in
 the styles of many model families (template_styles.py) over conversations of several shapes; those that take tools with a
 list of them, too. With ANTIPHON_LONG=1 the templates of models that llama.cpp's source ships, too (./setup llama-source).
-Exit code 1 where anything differs.
+Exit code 1 if anything differs.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Pieces of templates, each of which must render as Jinja renders it, or be refused where Jinja refuses it.
+"""Pieces of templates, each of which must render as Jinja renders it, or be refused if Jinja refuses it.
 
 REFUSED are those that Jinja renders and that are refused here, with the words of the refusal.
 """

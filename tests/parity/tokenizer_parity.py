@@ -4,7 +4,7 @@ tokenizer_parity.py PROBE [DIRECTORY] [--count N] [--seed N]
 PROBE is the program tokenizer_probe. With DIRECTORY (a Hugging Face directory with tokenizer.json) that tokenizer is
 compared; without, small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, CLIP, three that turn the rarer
 settings on, and three over characters: of Llama 2, of Mistral, and without tokens for bytes; WordPiece as BERT has it and
-with the rarer pre-tokenizers; Unigram as T5 and XLM-R have it, with SentencePiece's table of replacements. Exit code 1 and the first differences where any id or decoded text differs.
+with the rarer pre-tokenizers; Unigram as T5 and XLM-R have it, with SentencePiece's table of replacements. Exit code 1 and the first differences if any id or decoded text differs.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Prompts of records with tools, calls and results against transformers' apply_chat_template, as `antiphon data show` has them.
 
-tools_parity.py PROGRAM. Templates in the styles of model families that take tools (template_styles.py). Exit code 1 where
+tools_parity.py PROGRAM. Templates in the styles of model families that take tools (template_styles.py). Exit code 1 if
 anything differs.
 """
 

@@ -116,7 +116,7 @@ def fetch_weights(name, places):
 
 
 def apt_download(spec, folder):
-    """`apt-get download`; with empty package lists it updates them once, where we may."""
+    """`apt-get download`; with empty package lists it updates them once, if we may."""
     status, last = run(["apt-get", "-q", "download", spec], folder)
     if status in (0, 127):
         return status, last

@@ -48,7 +48,7 @@ def media_sources(stamps, prompts):
 
 
 def link(source, target):
-    """A hard link, or a copy where that cannot be."""
+    """A hard link, or a copy if that cannot be."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:

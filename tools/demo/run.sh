@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh ANTIPHON [MINUTES]: trains and evaluates the demo's recipe; what is done is not redone. Where fewer than 100 steps
+# run.sh ANTIPHON [MINUTES]: trains and evaluates the demo's recipe; what is done is not redone. If fewer than 100 steps
 # fit into its time, a smaller recipe takes its place; MINUTES: the whole one, for that time.
 set -euo pipefail
 antiphon=$1 minutes=${2:-} recipe=configs/recipes/stamps.toml run=runs/stamps

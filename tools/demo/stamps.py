@@ -32,7 +32,7 @@ class Stamp:
 
 
 def parse_text(text):
-    """{language: caption} of a stamp's .txt; lines that are no `xx.utf8=...` are ignored."""
+    """{language: caption} of a stamp's .txt; lines that are not `xx.utf8=...` are ignored."""
     lines = text.lstrip("\ufeff").splitlines()
     captions = {"en": lines[0].strip()} if lines and lines[0].strip() else {}
     for line in lines[1:]:
@@ -53,7 +53,7 @@ def tidy(text):
 
 
 def clean_english(text):
-    """The English caption as an answer to "What is this?", or None where it is not a name of a thing."""
+    """The English caption as an answer to "What is this?", or None if it is not a name of a thing."""
     caption = tidy(text)
     if len(caption) > CAPTION_LIMIT or len(caption.split()) > CAPTION_WORDS:
         return None
@@ -65,13 +65,13 @@ def clean_english(text):
 
 
 def clean_other(text):
-    """A caption in another language, or None where it is too long for an answer."""
+    """A caption in another language, or None if it is too long for an answer."""
     caption = tidy(text)
     return caption if caption and len(caption) <= CAPTION_LIMIT + 10 and not re.search(r'["/]', caption) else None
 
 
 def read_one(text_file, root):
-    """The stamp of one .txt, or None where it has no picture in png or no usable caption."""
+    """The stamp of one .txt, or None if it has no picture in png or no usable caption."""
     name = text_file.relative_to(root).as_posix()[:-len(".txt")]
     image = text_file.with_suffix(".png")
     if not image.exists() or name.startswith(SKIPPED_FOLDERS) or name.endswith("_mirror"):

@@ -83,7 +83,7 @@ Value parse_safely(std::string_view text, JsonProblem& problem, Parse&& parse) {
       problem = {"not valid JSON", error.byte == 0 ? 0 : error.byte - 1};
       if (const auto word = no_number_at(text, problem.byte); !word.empty())
         problem.problem += fmt::format(
-            ": {} is no number there, though Python writes it (json.dumps with "
+            ": {} is not a number there, though Python writes it (json.dumps with "
             "allow_nan=False does not)",
             word);
     } catch (const json::exception&) {

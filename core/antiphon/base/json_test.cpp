@@ -46,7 +46,7 @@ TEST_CASE("json: what is not JSON is told with its place") {
     CHECK(problem_of(text) == "not valid JSON");
   for (const auto& word : {"NaN"s, "Infinity"s, "-Infinity"s})
     for (const auto& text : {word, "{\"a\": " + word + "}", "[1, " + word + ", 2]"})
-      CHECK(problem_of(text).starts_with("not valid JSON: " + word + " is no number there"));
+      CHECK(problem_of(text).starts_with("not valid JSON: " + word + " is not a number there"));
   CHECK(problem_of("{\"NaN\": 1, }") == "not valid JSON");
   CHECK(problem_of("[1e999]") == "not valid JSON: a number is out of range");
   CHECK(problem_of("{}\0x"s) == "not valid JSON: it holds a NUL byte");

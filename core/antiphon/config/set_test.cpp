@@ -33,7 +33,7 @@ void check_set(std::string_view before, const std::string& assignment, std::stri
 
 }  // namespace
 
-TEST_CASE("set: reads TOML values, and plain text where it is none") {
+TEST_CASE("set: reads TOML values, and anything else as plain text") {
   check_set("", "a=1", "a = 1");
   check_set("", " a = 1.5 ", "a = 1.5");
   check_set("", "a=1e-4", "a = 1e-4");

@@ -196,5 +196,5 @@ TEST_CASE("layouts: a prompt and its completion, a text alone, and parts with a 
                R"(": "a.png"}, {"type": "text", "text": "q"}]}, {"role": "assistant", "content": "a"}]})") ==
           "user: [/d/a.png]q|assistant: a");
   CHECK(says(refused_as(R"({"a": 1, "b": 2})"), "the record, with the keys 'a', 'b', is of no layout that is known"));
-  CHECK(says(refused_as(R"({"text": "x", "score": NaN})"), "NaN is no number there"));
+  CHECK(says(refused_as(R"({"text": "x", "score": NaN})"), "NaN is not a number there"));
 }

@@ -62,7 +62,7 @@ TEST_CASE("record set: a file that is one list") {
   CHECK(opened(folder, "[{}]\n" + line("a") + "\n").size() == 2);  // lines, of which one is bad
 }
 
-TEST_CASE("record set: media are beside it, ids are the sample's own where it has one") {
+TEST_CASE("record set: media are beside it, ids are the sample's own if it has one") {
   TestFolder folder;
   const auto set = opened(
       folder, R"({"id": "seven", "conversations": [{"from": "human", "value": "<image>"}], "image": "sub/a.png"})");

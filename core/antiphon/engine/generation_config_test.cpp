@@ -19,7 +19,7 @@ GenerateOptions read(const weights::TestFolder& folder, GenerateOptions options 
 
 }  // namespace
 
-TEST_CASE("what changes the likeliest token is taken from the model's directory, where [generate] does not say it") {
+TEST_CASE("what changes the likeliest token is taken from the model's directory, if [generate] does not say it") {
   const weights::TestFolder folder;
   CHECK_FALSE(read(folder).repetition_penalty);
   folder.write("config.json", R"({"model_type": "llama", "repetition_penalty": 1.5})");

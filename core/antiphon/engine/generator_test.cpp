@@ -47,7 +47,7 @@ TEST_CASE("several prompts of several lengths and media give what each gives wit
   CHECK(answers[0] != answers[3]);
 }
 
-TEST_CASE("where pictures are placed by row and column, answers go on after the largest position, not the last one") {
+TEST_CASE("if pictures are placed by row and column, answers go on after the largest position, not the last one") {
   auto lm = model::testing::test_model_that_answers(model::testing::kGrid);
   auto all = prompts(*lm);
   all.push_back(prompt(*lm, 11, 1, true));  // ends with the picture

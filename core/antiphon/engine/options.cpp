@@ -12,8 +12,8 @@ const config::Table<GenerateOptions>& generate_table() {
       config::Table<O>("generate")
           .field(
               "max_tokens", &O::max_tokens,
-              "tokens of an answer, at most; unset, here and below: as the model's generation_config.json says; where "
-              "it does not, 128",
+              "tokens of an answer, at most; unset, here and below: as the model's generation_config.json says; if it "
+              "does not, 128",
               {.min = 1})
           .field("temperature", &O::temperature,
                  "of sampling; 0: the likeliest token each time; unset: that of generation_config.json if it has "

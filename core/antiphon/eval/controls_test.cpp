@@ -89,7 +89,7 @@ TEST_CASE("shuffled: the same seed gives the same, another one does not") {
   CHECK(order(1) != order(2));
 }
 
-TEST_CASE("shuffled: where there is nothing to shuffle with, it says so") {
+TEST_CASE("shuffled: if there is nothing to shuffle with, it says so") {
   CHECK_THROWS_AS(with_shuffled_media({sample({"i0"}, {})}, 1), Error);
   CHECK_THROWS_AS(with_shuffled_media({sample({"i0"}, {}), sample({"i0"}, {})}, 1), Error);
   CHECK_THROWS_AS(with_shuffled_media({sample({"i0", "i1"}, {})}, 1), Error);

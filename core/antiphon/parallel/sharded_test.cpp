@@ -159,7 +159,7 @@ TEST_CASE("member releases", "[.]") {
   group.wait_for_all();
 }
 
-TEST_CASE("processes do as many passes as they want to where no gradient is wanted") {
+TEST_CASE("processes do as many passes as they want to if no gradient is wanted") {
   CHECK(run_group(3, "member runs uneven passes") == 0);
 }
 

@@ -22,7 +22,7 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
 
 void check_pairs(const eval::EvalOptions& options, const model::Model& model) {
   if (!model.pairs() && !(options.templates.empty() && options.probe.empty()))
-    fail(ErrorKind::config, "eval.templates and eval.probe are for dual encoders, and the model is none",
+    fail(ErrorKind::config, "eval.templates and eval.probe are for dual encoders, and the model is not one",
          "leave them empty, or set model.graph = \"dual_encoder\"");
   for (const auto& pattern : options.templates)
     if (pattern.find("{}") == std::string::npos)

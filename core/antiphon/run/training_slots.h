@@ -14,7 +14,7 @@ namespace antiphon::run {
 std::unique_ptr<Objective> build_objective(model::ComponentSpec& spec);
 std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
 
-// What [eval] says of dual encoders. Error(config) for a template without a place, and for a model that is none.
+// What [eval] says of dual encoders. Error(config) for a template without a place, and for a model that is not one.
 void check_pairs(const eval::EvalOptions& options, const model::Model& model);
 
 // Error(config) unless the objective is the mean loss of tokens, if train.label_smoothing or train.z_loss change that.

@@ -255,8 +255,7 @@ TEST_CASE("a template without an end of turn teaches the whole turn") {
   CHECK(builder().ends_answers());
 }
 
-TEST_CASE(
-    "whether answers end is asked with a system turn where the template wants one, and not told where it refuses") {
+TEST_CASE("whether answers end is asked with a system turn if the template wants one, and not told if it refuses") {
   const std::string wants = "{% if messages[0].role != 'system' %}{{ raise_exception('no system turn') }}{% endif %}",
                     endless =
                         "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"

@@ -70,7 +70,7 @@ TEST_CASE("an event file is framed, begins with its version and holds tags and v
   CHECK(events[1].find("\x10\xac\x02") != std::string::npos);  // field 2, varint 300
 }
 
-TEST_CASE("where no file can be made, scalars are dropped") {
+TEST_CASE("if no file can be made, scalars are dropped") {
   EventFile file("/proc/nowhere");
   CHECK_NOTHROW(file.scalars(1, {{"a", 1}}));
 }

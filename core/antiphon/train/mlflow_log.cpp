@@ -193,7 +193,7 @@ bool MlflowLog::create_run() {
   return true;
 }
 
-// The answer as JSON; null if there is none that is good. What the server refuses is not asked again: refused_.
+// The answer as JSON; null if none is good. What the server refuses is not asked again: refused_.
 json MlflowLog::ask(const std::string& path, const json& body, bool may_be_missing) {
   const auto text = body.is_null() ? "" : body.dump(-1, ' ', false, json::error_handler_t::replace);
   const auto answer = http_request(address_, "/api/2.0/mlflow/" + path, text, authorization_, kSecondsOfRequest);

@@ -27,7 +27,7 @@ class Ramp {
 };
 
 // The rows, of `all`, that the `batches` batches of the step after `taken` steps are of, rising. In any `all` steps in
-// a row with as many batches each row has its turn as often. Of n equal ranges of the rows, where n divides `all` and
+// a row with as many batches each row has its turn as often. Of n equal ranges of the rows, if n divides `all` and
 // `batches`, each has as many: processes that share the rows so always have as much to do.
 std::vector<int64_t> rows_of_step(int64_t batches, int64_t all, int64_t taken);
 

@@ -65,7 +65,8 @@ void Whisper::check_chunks() const {
                        static_cast<double>(step) / media::kLogMelSampleRate, options_.multiple));
   if (context % chunk != 0) refuse("the context is not a number of whole chunks", "use a multiple of chunk");
   if (options_.multiple % options_.pool != 0)
-    refuse(fmt::format("the end of a clip may be no run of {} vectors", options_.pool), "set multiple to that of pool");
+    refuse(fmt::format("the end of a clip may not fill a run of {} vectors", options_.pool),
+           "set multiple to that of pool");
   if (chunk + context > options_.max_positions * kSamplesPerVector)
     refuse(fmt::format("together they have more than {} vectors", options_.max_positions), "use shorter ones");
 }

@@ -32,7 +32,7 @@ const ForeignKeys& llava_keys() {
 // What a tower has besides patches, and what its processor writes around and between them.
 struct Tower {
   bool class_token = true;
-  int64_t blocks = 12;  // where config.json leaves it out
+  int64_t blocks = 12;  // if config.json leaves it out
   const char *placeholder = "<image>", *end = "", *row_break = "";
 };
 

@@ -34,7 +34,7 @@ def mlp(x, parameters, prefix, depth, activation):
 
 
 def pooled(x, rows, columns, by):
-    """Means over by x by squares of the grid, over runs of `by` where there is one row; less at the far edge."""
+    """Means over by x by squares of the grid, over runs of `by` if there is one row; less at the far edge."""
     x = x.view(x.shape[0], rows, columns, -1)
     down = 1 if rows == 1 else by
     squares = [x[:, r:r + down, c:c + by].mean((1, 2)) for r in range(0, rows, down) for c in range(0, columns, by)]

@@ -46,7 +46,7 @@ def picked(value, i):
 
 
 def joined(results, source):
-    """One value for those of all instruction sets, which differ by no more than rounding. `source` is named where they do."""
+    """One value for those of all instruction sets, which differ by no more than rounding. `source` is named if they do."""
     first = results[0]
     if isinstance(first, torch.Tensor):
         return Each.of(results)

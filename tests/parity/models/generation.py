@@ -12,7 +12,7 @@ from .decoders import model_table, rows_of
 WITHOUT_EFFECT = {
     # the tokenizer has the stop ids; nothing is padded, and no prompt is empty
     "eos_token_id": 2, "pad_token_id": 0, "bos_token_id": 1, "decoder_start_token_id": 1,
-    # for more than one beam, or where the logits are used as probabilities
+    # for more than one beam, or if the logits are used as probabilities
     "early_stopping": True, "length_penalty": 2.0, "renormalize_logits": True,
     # ways to the same answer
     "use_mtp": True, "is_assistant": True, "num_assistant_tokens": 5, "num_assistant_tokens_schedule": "heuristic", "assistant_confidence_threshold": 0.5,
@@ -64,7 +64,7 @@ def every_key(bench):
 
 
 def values(bench):
-    """The same values as generate() works with; where nothing is sampled, those of sampling count for nothing."""
+    """The same values as generate() works with; if nothing is sampled, those of sampling count for nothing."""
     folder = bench.new_folder()
     model = tiny.llama(folder)
     for keys in [{}, dict(repetition_penalty=1.1, do_sample=True), dict(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
@@ -82,7 +82,7 @@ def values(bench):
 
 
 def answers(bench):
-    """generate() of a directory and ours, token for token. Sampling of one token is no matter of luck."""
+    """generate() of a directory and ours, token for token. Sampling of one token is not a matter of luck."""
     prompts = rows_of([9, 2, 23, 4], seed=14)
     folder = bench.new_folder()
     plain = tiny.llama(folder)

@@ -41,7 +41,7 @@ void Stepped::remember(Place place) const {
   if (recent_.size() > kMostRecent) recent_.pop_back();
 }
 
-// Of any length. What went well once and does not now is no single record's fault.
+// Of any length. What went well once and does not now is not the fault of a single record.
 DataRecord Stepped::reached(int64_t index) const {
   auto place = nearest(index);
   try {

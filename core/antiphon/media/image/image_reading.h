@@ -1,4 +1,4 @@
-// Choices where there is more than one way from an image's pixels to 8-bit RGB.
+// Choices if there is more than one way from an image's pixels to 8-bit RGB.
 #pragma once
 #include <string>
 

@@ -33,7 +33,7 @@ Image resize_nearest(const Image& image, Size size) {
 
 void check(const Image& image, Size size) {
   if (image.height <= 0 || image.width <= 0 || size.height <= 0 || size.width <= 0)
-    fail(ErrorKind::data, fmt::format("cannot resize a picture of {} x {} to {} x {}", image.width, image.height,
+    fail(ErrorKind::data, fmt::format("cannot resize an image of {} x {} to {} x {}", image.width, image.height,
                                       size.width, size.height));
 }
 

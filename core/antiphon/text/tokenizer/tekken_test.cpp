@@ -61,7 +61,7 @@ TEST_CASE("ids of tekken.json: control tokens, then ranks") {
   CHECK(tokenizer.encode("xbc") == TekkenIds{8 + 'x', 8 + 256});
   CHECK(tokenizer.encode("<s>[INST]abc") == TekkenIds{1, 3, 8 + 258});
   CHECK(tokenizer.encode("<SPECIAL_6>") == TekkenIds{6});
-  // What spells a control token is text where it comes from data, and may be a token of its own.
+  // What spells a control token is text if it comes from data, and may be a token of its own.
   CHECK(tokenizer.encode("<s>", {.control = Control::never}) == TekkenIds{8 + '<', 8 + 's', 8 + '>'});
   auto words = tekken_document();
   words["config"]["pattern"] = "[^ ]+| ";

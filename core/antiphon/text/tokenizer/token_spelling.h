@@ -20,7 +20,7 @@ class TokenSpelling {
   // The bytes that a token represents after others, and at the start of a text.
   std::string bytes_of(std::string_view token) const;
   std::string first_bytes_of(std::string_view token) const;
-  // Whether a text still starts after tokens that gave none of it, as SentencePiece has it where it removes spaces.
+  // Whether a text still starts after tokens that gave none of it, as SentencePiece has it if it removes spaces.
   bool starts_until_text() const { return starts_until_text_; }
 
  private:
