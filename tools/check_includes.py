@@ -10,7 +10,8 @@ apps. Boost.DLL is seen by the loader alone, toml++ by toml_io.cpp alone, c10d a
 of core includes ATen/core/Tensor.h of LibTorch, or what is lighter. Headers for tests (testing.h, test_*.h, *_test.h) may
 include more; only tests include them, and they are not installed, so that nothing in examples can.
 No headers include each other, by however many others; X_impl.h is the end of X.h. That x.cpp includes y.h and y.cpp x.h is
-no circle: each can be read without the other's inside.
+no circle: each can be read without the other's inside. Beside includes: no text in core is a key that a method of fine-tuning
+has in PEFT's files.
 
 check_includes.py [ROOT]   exit code 1 and one line a finding
 """
@@ -32,6 +33,7 @@ INSIDE_PLUGIN = re.compile(r"(^|/)plugins/")
 LIGHT = re.compile(r"^(ATen/core/Tensor\.h|torch/headeronly/.*)$")
 NOT_INSTALLED = re.compile(r"^antiphon/(kernels)/cpu/|^antiphon/(comm)/wires\.h")  # an area's own
 FOR_TESTS = re.compile(r"(^|/)(testing\.h|test_\w+\.h|\w+_test\.(h|cpp))$")
+OF_METHODS = re.compile(r'^(?!\s*//).*"[^"]*(lora_|LORA|ia3_|use_dora|rank_pattern|alpha_pattern)')  # keys of PEFT's files that plugins know
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 HEADERS = {".h", ".hpp", ".cuh"}
 SOURCES = HEADERS | {".cpp", ".cc", ".cu", ".inc", ".ipp"}
@@ -84,9 +86,18 @@ def limited(name, include, where):
     return None
 
 
+def methods_keys(name, file):
+    if not name.startswith("core/") or FOR_TESTS.search(name):
+        return
+    for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
+        if match := OF_METHODS.match(line.split("//")[0]):
+            yield f"{name}:{number}: '{match[1]}' is a plugin's to know"
+
+
 def check_file(root, file):
     name = file.relative_to(root).as_posix()
     parts = name.split("/")
+    yield from methods_keys(name, file)
     for number, include in includes(file):
         found = limited(name, include, parts[0])
         if not found and parts[0] == "core" and area_of(include):

@@ -43,6 +43,8 @@ FAULTS = {
         "forgets_bias": {"merge: merged() is what forward() does": "model.layers.1.self_attn.q_proj after training: expected a difference of at most", "merge: merge() keeps": "the model after merge()",
                          "attach: two methods": "with the first method merged"},
         "cuts_input": {"gradient: reaches the input": "expected a gradient on the input, so that layers below are trained, got none"},
+        "cannot_merge": {"merge: merged() is what forward() does": "expected merged() to be what can_merge() says", "merge: merge() keeps": "cannot become part of the weights", "attach: two methods": "cannot become part of the weights"},
+        "denies_merging": {"merge: merged() is what forward() does": "expected merged() to be what can_merge() says", "merge: merge() keeps": "expected an error"},
         "names_by_number": {"attach: to the sites": "expected parameters named '<site>.<name>', got 'gains.0.gain'"},
     },
     "head": {

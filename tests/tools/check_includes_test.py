@@ -29,6 +29,8 @@ GOOD = {
     "benchmarks/g.cpp": '#include "measure.h"\n#include <antiphon/run/h.h>\n',
     "tests/parity/probe.cpp": "#include <antiphon/nn/testing.h>\n#include <antiphon/run/h.h>\n",
     "tests/plugin_fixtures/good.cpp": '#include "fixture.h"\n#include <antiphon/component/i.h>\n',
+    "core/antiphon/data/k.cpp": 'int x;  // "lora_A.weight"\n',
+    "plugins/peft/lora/l.cpp": 'const char* key = "lora_alpha";\n',
     "examples/kinds/j.cpp": "#include <antiphon/backbone/k.h>\n",
 }
 BAD = {
@@ -56,6 +58,7 @@ BAD = {
     "examples/kinds/21.cpp": ("#include <antiphon/train/b.h>\n", "a plugin must not include train"),
     "examples/kinds/22_test.cpp": ("#include <antiphon/nn/testing.h>\n", "is not installed"),
     "core/antiphon/base/24.cpp": ('#include "../model/b.h"\n', "a file of another folder is <antiphon/…>"),
+    "core/antiphon/model/26.cpp": ('const char* key = "lora_alpha";\n', "'lora_' is a plugin's to know"),
     "core/antiphon/base/25.inc": ("#include <antiphon/model/b.h>\n", "base must not include model"),
     "core/antiphon/data/g.h": ("#include <antiphon/data/g.h>\n", "headers include each other"),
 }

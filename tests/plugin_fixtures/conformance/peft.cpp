@@ -12,7 +12,7 @@ namespace antiphon::fixture {
 namespace peft {
 namespace {
 
-enum class Fault { none, forgets_bias, cuts_input, names_by_number };
+enum class Fault { none, forgets_bias, cuts_input, names_by_number, cannot_merge, denies_merging };
 
 // y = g · (W x + b).
 template <Fault fault>
@@ -23,6 +23,7 @@ struct GainAdapter : LinearAdapter, Module {
     return base.product(fault == Fault::cuts_input ? x.detach() : x) * nn::like(gain, x);
   }
   std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override {
+    if (fault == Fault::cannot_merge) return std::nullopt;
     const auto scaled = [&](const at::Tensor& t) { return t.defined() ? t.to(at::kFloat) * gain : t; };
     return LinearBase::Plain{scaled(base.weight), fault == Fault::forgets_bias ? base.bias : scaled(base.bias)};
   }
@@ -44,6 +45,7 @@ class Gain : public Peft, private Module {
     return {.other = {"peft_type", "base_model_name_or_path"}, .unknown_refused = true};
   }
   std::vector<std::string> compared_keys() const override { return {}; }
+  bool can_merge() const override { return fault != Fault::denies_merging; }
   void merge() override { adapters_.merge(); }
 
  private:
@@ -60,6 +62,8 @@ void add_methods(plugin::Registrar& registrar) {
   register_component<Peft, Gain<Fault::forgets_bias>>(registrar, "forgets_bias", "merges the weight alone");
   register_component<Peft, Gain<Fault::cuts_input>>(registrar, "cuts_input", "no gradient for what is below");
   register_component<Peft, Gain<Fault::names_by_number>>(registrar, "names_by_number", "parameters without their site");
+  register_component<Peft, Gain<Fault::cannot_merge>>(registrar, "cannot_merge", "says that it may be merged");
+  register_component<Peft, Gain<Fault::denies_merging>>(registrar, "denies_merging", "says that it may not be merged");
 }
 
 }  // namespace antiphon::fixture
