@@ -50,7 +50,7 @@ def whole_program():
 
 def run(*arguments, cwd=None, anew=False):
     """`anew`: a process that loads its libraries itself, if its time is measured."""
-    done = subprocess.run([PROGRAM if anew else forked(PROGRAM), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([PROGRAM if anew else forked(PROGRAM), *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -99,7 +99,7 @@ RECORDS = """{"question": "What is this?", "answer": "A cat."}
 
 
 def run(*arguments):
-    done = subprocess.run([forked(PROGRAM), "conformance", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([forked(PROGRAM), "conformance", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -32,7 +32,7 @@ num_heads = 2
 
 
 def call(*arguments, cwd=SOURCE):
-    return subprocess.run([forked(PROGRAM), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run([forked(PROGRAM), *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
 
 
 def misspellings(key):

@@ -81,6 +81,8 @@ class Case(unittest.TestCase):
         words = self.command(verb, *args, threads=threads)
         if self.FORKED and words[0] == PROGRAM:
             words[0] = forked(PROGRAM)
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)  # a terminal could not be handed over
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LIMIT, **options)
         self.assertEqual(done.returncode, code, f"{verb} {args}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         if code:

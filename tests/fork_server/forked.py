@@ -14,14 +14,17 @@ server = None
 @cache
 def forked(program):
     """A program to be called in the place of this one: the same, but for the loading of its libraries. This one if there is no such,
-    or FORKED=0 says so."""
+    a folder for temporary files cannot hold a socket, or FORKED=0 says so."""
     path = Path(program).resolve().parents[1] / "forked" / "bin" / "antiphon"
     if not path.exists() or os.environ.get("FORKED") == "0":
         return str(program)
     global server
     folder = tempfile.TemporaryDirectory(prefix="antiphon-forks-")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(f"{folder.name}/socket")
+        try:
+            listener.bind(f"{folder.name}/socket")
+        except OSError:  # a path that is too long for a socket
+            return str(program)
         listener.listen(64)
         server = subprocess.Popen([path], env={**os.environ, "FORK_SERVER_LISTENER": str(listener.fileno())}, pass_fds=[listener.fileno()])
     os.environ["FORK_SERVER"] = f"{folder.name}/socket"

@@ -21,7 +21,7 @@ def children(process):
     return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-@unittest.skipIf(forked.forked(PROGRAM) == PROGRAM, "FORKED=0")
+@unittest.skipIf(forked.forked(PROGRAM) == PROGRAM, "FORKED=0, or no socket")
 class Forked(Case):
     def setUp(self):
         self.program = forked.forked(PROGRAM)
@@ -32,7 +32,7 @@ class Forked(Case):
         """A training that goes on until it is ended, and the server's children meanwhile."""
         run = self.folder / name
         words = self.command("train", self.config, *ENDLESS, *sets(train__output=run))[1:]
-        process = subprocess.Popen([self.program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        process = subprocess.Popen([self.program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         self.wait_for_step(run, 3, process)
         self.assertIsNone(process.poll())
@@ -47,14 +47,14 @@ class Forked(Case):
     def test_says_the_same_and_ends_alike(self):
         (self.folder / "wrong.toml").write_text("[model.lml]\n")
         for words in [["inspect", "lora"], ["validate", "wrong.toml"], ["data", "show", "tiny.toml"], ["nothing"]]:
-            one, other = [subprocess.run([program, *words], cwd=self.folder, capture_output=True, text=True) for program in (PROGRAM, self.program)]
+            one, other = [subprocess.run([program, *words], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True) for program in (PROGRAM, self.program)]
             self.assertEqual((one.returncode, one.stdout, one.stderr), (other.returncode, other.stdout, other.stderr))
 
     def test_files_and_working_directory(self):
         with open(self.folder / "out", "w+") as out:
             out.write("before\n")
             out.flush()
-            subprocess.run([self.program, "inspect", "lora"], cwd="/", stdout=out, check=True)
+            subprocess.run([self.program, "inspect", "lora"], cwd="/", stdin=subprocess.DEVNULL, stdout=out, check=True)
             out.seek(0)
             self.assertTrue(out.read().startswith("before\npeft lora"))
         self.call("launch", self.config, "--procs", 2, *sets(train__output="told", train__steps=2, train__accumulate=2, train__tokens_per_batch=96), cwd=self.folder)

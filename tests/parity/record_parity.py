@@ -195,7 +195,7 @@ def byte_of_letter():
 def shown(program, directory, records, each=1, options=()):
     """What is shown of each record, `each` times if it has as many answers."""
     (directory / "talk.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    done = subprocess.run([forked(program), "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records)), *options], cwd=directory, capture_output=True, text=True)
+    done = subprocess.run([forked(program), "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records)), *options], cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     begins = [match for match in re.finditer(r"(?m)^talk\.jsonl:(\d+) .*\n", done.stdout)]
     if [int(match[1]) for match in begins] != [number for number in range(1, len(records) + 1) for _ in range(each)]:
         return [done.stdout + done.stderr] * each * len(records)
