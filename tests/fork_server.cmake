@@ -5,7 +5,7 @@ add_library(fork_server MODULE fork_server/fork_server.cpp)
 target_link_libraries(fork_server PRIVATE dl)
 add_executable(fork_client fork_server/fork_client.cpp)
 set_target_properties(fork_client PROPERTIES OUTPUT_NAME antiphon RUNTIME_OUTPUT_DIRECTORY ${forked}/libexec/antiphon)
-target_compile_definitions(fork_client PRIVATE PROGRAM="../../../libexec/antiphon/antiphon" SERVER="../../../lib/$<TARGET_FILE_NAME:fork_server>")
+target_compile_definitions(fork_client PRIVATE PROGRAM="$<TARGET_FILE:antiphon_main>" SERVER="$<TARGET_FILE:fork_server>")
 add_custom_command(OUTPUT ${forked}/bin/antiphon VERBATIM
   DEPENDS antiphon_program antiphon_launch antiphon_main fork_client
   COMMAND ${CMAKE_COMMAND} -E make_directory ${forked}/bin

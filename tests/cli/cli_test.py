@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fork_server"))
-from forked import forked
+import forked
 
 SOURCE = Path(__file__).resolve().parents[2]
 CONFIGS = SOURCE / "configs"
@@ -50,7 +50,7 @@ def whole_program():
 
 def run(*arguments, cwd=None, anew=False):
     """`anew`: a process that loads its libraries itself, if its time is measured."""
-    done = subprocess.run([PROGRAM if anew else forked(PROGRAM), *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    done = forked.run(PROGRAM, *arguments, anew=anew, cwd=cwd, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -4,14 +4,13 @@ conformance_test.py ANTIPHON FIXTURES SOURCES
 """
 
 import re
-import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fork_server"))
-from forked import forked
+import forked
 
 PROGRAM, FIXTURES, SOURCES = "", Path(), Path()
 
@@ -99,7 +98,7 @@ RECORDS = """{"question": "What is this?", "answer": "A cat."}
 
 
 def run(*arguments):
-    done = subprocess.run([forked(PROGRAM), "conformance", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    done = forked.run(PROGRAM, "conformance", *arguments, timeout=120)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fork_server"))
-from forked import forked
+import forked
 
 SOURCE = Path(__file__).resolve().parents[2]
 PROGRAM = ""
@@ -32,7 +32,7 @@ num_heads = 2
 
 
 def call(*arguments, cwd=SOURCE):
-    return subprocess.run([forked(PROGRAM), *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    return forked.run(PROGRAM, *arguments, cwd=cwd, timeout=300)
 
 
 def misspellings(key):

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import make_tiny
-from harness import DEVICE, LIMIT, Case, checkpoints, losses, records, sets
+from harness import DEVICE, LIMIT, Case, checkpoints, children, losses, records, sets
 
 # A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
 COMMON = sets(train__steps=8, train__accumulate=4, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32", train__optimizer__eps=1e-5)
@@ -29,11 +29,6 @@ METHODS = {
     "pissa": 'plugin = "lora"\nrank = 4\ninit = "pissa"\ndropout = 0.1',
 }
 CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
-
-
-def children(process):
-    """Of `antiphon launch`, oldest first."""
-    return [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 def values_in(path, name, file):

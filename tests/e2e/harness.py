@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "fork_server")]
 import make_tiny
-from forked import forked
+import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("ANTIPHON", str(ROOT / "build" / "bin" / "antiphon"))
@@ -35,6 +35,11 @@ def records(path):
 def losses(run):
     """Of each step; what is measured later has a record of its own."""
     return {r["step"]: r["train/loss"] for r in records(Path(run) / "metrics.jsonl") if "train/loss" in r}
+
+
+def children(process):
+    """Their ids, oldest first."""
+    return [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 def checkpoints(run):
@@ -79,11 +84,7 @@ class Case(unittest.TestCase):
         """Runs a command to its end, which must be of this exit code. What a test exports may be there from before."""
         args = (*args, "--replace") if verb == "export" and code == 0 else args
         words = self.command(verb, *args, threads=threads)
-        if self.FORKED and words[0] == PROGRAM:
-            words[0] = forked(PROGRAM)
-        if "input" not in options:
-            options.setdefault("stdin", subprocess.DEVNULL)  # a terminal could not be handed over
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LIMIT, **options)
+        done = forked.run(*words, anew=not self.FORKED or words[0] != PROGRAM, timeout=LIMIT, **options)
         self.assertEqual(done.returncode, code, f"{verb} {args}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         if code:
             self.assertIn("error", done.stderr)

@@ -24,17 +24,9 @@ extern char** environ;
 namespace {
 using namespace fork_server;
 
-std::string beside(const char* place) {
-  char self[4096];
-  const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  const std::string path(self, length > 0 ? static_cast<size_t>(length) : 0);
-  return path.substr(0, path.rfind('/') + 1) + place;
-}
-
 int become_program(char** argv) {
-  const auto path = beside(PROGRAM);
-  execv(path.c_str(), argv);
-  std::perror(path.c_str());
+  execv(PROGRAM, argv);
+  std::perror(PROGRAM);
   return 1;
 }
 
@@ -118,7 +110,7 @@ int end_as(int status) {
 
 int main(int, char** argv) {
   if (std::getenv("FORK_SERVER_LISTENER")) {
-    setenv("LD_PRELOAD", beside(SERVER).c_str(), 1);
+    setenv("LD_PRELOAD", SERVER, 1);
     return become_program(argv);
   }
   const char* path = std::getenv("FORK_SERVER");

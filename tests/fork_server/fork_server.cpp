@@ -41,20 +41,16 @@ struct Start {
 
 // Read by the program when it needs them, not by what is loaded before.
 bool read_late(const std::string& variable) {
-  static const std::set<std::string> kLate{"ANTIPHON",
-                                           "ANTIPHON_BEACON",
+  static const std::set<std::string> kLate{"ANTIPHON_BEACON",
                                            "ANTIPHON_LISTENER",
                                            "ANTIPHON_PLUGIN_PATH",
                                            "ANTIPHON_TRUST_PLUGINS",
-                                           "FIXTURES",
-                                           "FAULT_SHIM",
                                            "FORK_SERVER",
                                            "HOME",
                                            "LOCAL_RANK",
                                            "LOCAL_WORLD_SIZE",
                                            "MASTER_ADDR",
                                            "MASTER_PORT",
-                                           "NEW_SHIM",
                                            "OLDPWD",
                                            "PATH",
                                            "PWD",

@@ -30,3 +30,11 @@ def forked(program):
     os.environ["FORK_SERVER"] = f"{folder.name}/socket"
     atexit.register(lambda: (server.kill(), server.wait(), folder.cleanup()))
     return str(path)
+
+
+def run(program, *arguments, anew=False, **options):
+    """A command to its end. `anew`: as a process that loads its libraries itself. It reads from nothing unless it is told what, since a terminal
+    could not be handed over."""
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([program if anew else forked(program), *map(str, arguments)], capture_output=True, text=True, **options)

@@ -11,21 +11,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from harness import LIMIT, PROGRAM, Case, checkpoints, main, sets
+from harness import LIMIT, PROGRAM, Case, checkpoints, children, main, sets
 import forked
 
 ENDLESS = sets(train__steps=10**6, train__tokens_per_batch=96)
-
-
-def children(process):
-    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 @unittest.skipIf(forked.forked(PROGRAM) == PROGRAM, "FORKED=0, or no socket")
 class Forked(Case):
     def setUp(self):
         self.program = forked.forked(PROGRAM)
-        self.server = forked.server.pid
+        self.server = forked.server
         self.assertEqual(children(self.server), [])
 
     def begin(self, name, **options):

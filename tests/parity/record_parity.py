@@ -13,7 +13,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("e2e", "fork_server")]
 import make_tiny
-from forked import forked
+import forked
 from tools_parity import make, visible
 
 # Encoders of random weights, which `data show` counts vectors of and does not load.
@@ -195,7 +194,7 @@ def byte_of_letter():
 def shown(program, directory, records, each=1, options=()):
     """What is shown of each record, `each` times if it has as many answers."""
     (directory / "talk.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    done = subprocess.run([forked(program), "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records)), *options], cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = forked.run(program, "data", "show", "model.toml", "--source", "talk.jsonl", "--count", len(records), *options, cwd=directory)
     begins = [match for match in re.finditer(r"(?m)^talk\.jsonl:(\d+) .*\n", done.stdout)]
     if [int(match[1]) for match in begins] != [number for number in range(1, len(records) + 1) for _ in range(each)]:
         return [done.stdout + done.stderr] * each * len(records)

@@ -1,5 +1,7 @@
 #include <antiphon/component/adapter_file.h>
 
+#include <algorithm>
+
 namespace antiphon {
 
 std::string without_adapter_name(std::string key) {
@@ -13,12 +15,15 @@ bool is_of_patterns(const std::string& key, const nlohmann::json& value) {
   return key.ends_with("_pattern") && value.is_object();
 }
 
-bool any_module_of(const std::string& key, const std::function<bool(const std::string&)>& is) {
-  if (!key.starts_with(kPeftPrefix)) return false;
-  const auto name = key.substr(kPeftPrefix.size());
+std::vector<std::string> modules_of(const std::string& name) {
+  std::vector<std::string> modules;
   for (size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0; dot = name.rfind('.', dot - 1))
-    if (is(name.substr(0, dot))) return true;
-  return false;
+    modules.push_back(name.substr(0, dot));
+  return modules;
+}
+
+bool any_module_of(const std::string& key, const std::function<bool(const std::string&)>& is) {
+  return key.starts_with(kPeftPrefix) && std::ranges::any_of(modules_of(key.substr(kPeftPrefix.size())), is);
 }
 
 }  // namespace antiphon

@@ -38,6 +38,8 @@ struct StackedPart {
 
 // A key without the adapter's name: "x.lora_A.default.weight" -> "x.lora_A.weight", "x.ia3_l.default" -> "x.ia3_l".
 std::string without_adapter_name(std::string key);
+// The modules in which a name lies, the innermost first: "a.b" and "a" of "a.b.c".
+std::vector<std::string> modules_of(const std::string& name);
 // Whether one of the modules in the key's path, the innermost first, is so. False for keys without PEFT's prefix.
 bool any_module_of(const std::string& key, const std::function<bool(const std::string& module)>& is);
 

@@ -192,7 +192,13 @@ void Engine::admit() {
     joining.push_back(waiting_.front());
     waiting_.pop_front();
   }
-  if (!joining.empty()) join(joining);
+  if (joining.empty()) return;
+  try {
+    join(joining);
+  } catch (...) {
+    wait_again(joining);
+    throw;
+  }
 }
 
 // All prompts at once; if the data of one are bad, each alone, and what then fails is its own failure.
@@ -200,31 +206,20 @@ void Engine::join(const Numbers& numbers) {
   try {
     return read_all(numbers);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) {
-      wait_again(numbers);
-      throw;
-    }
+    if (error.kind() != ErrorKind::data) throw;
     for (const auto number : numbers) cache_.truncate(texts_.at(number).row, cache_.prefix());
     if (numbers.size() == 1) return finish(numbers.front(), Finish::failed, std::current_exception());
-  } catch (...) {
-    wait_again(numbers);
-    throw;
   }
-  for (size_t i = 0; i < numbers.size(); ++i) try {
-      join({numbers[i]});
-    } catch (...) {
-      wait_again({numbers.begin() + static_cast<std::ptrdiff_t>(i) + 1, numbers.end()});
-      throw;
-    }
+  for (const auto number : numbers) join({number});
 }
 
-// In their order, before all others.
+// In their order, before all others; but for those that were read, or have failed.
 void Engine::wait_again(const Numbers& numbers) {
   for (const auto number : std::views::reverse(numbers)) {
-    auto& text = texts_.at(number);
-    if (text.writing) continue;  // it was read
-    cache_.drop_row(std::exchange(text.row, -1));
-    free_blocks_ += text.blocks;
+    const auto found = texts_.find(number);
+    if (found == texts_.end() || found->second.writing) continue;
+    cache_.drop_row(std::exchange(found->second.row, -1));
+    free_blocks_ += found->second.blocks;
     waiting_.push_front(number);
   }
 }

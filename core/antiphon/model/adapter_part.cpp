@@ -35,14 +35,6 @@ Named by_rules(const std::vector<NameRule>& rules, const std::string& name) {
   return best;
 }
 
-// The modules in which a name lies, the innermost first.
-std::vector<std::string> modules_of(const std::string& name) {
-  std::vector<std::string> modules;
-  for (size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0; dot = name.rfind('.', dot - 1))
-    modules.push_back(name.substr(0, dot));
-  return modules;
-}
-
 // In the whole model; as it is for the values of virtual tokens.
 std::string path_of(const std::string& key) {
   return key.starts_with(kPeftPrefix) ? without_adapter_name(key).substr(kPeftPrefix.size()) : key;
