@@ -49,14 +49,14 @@ def encoders(bench):
                       [(Row(f"encoder: {name}, auto", "1/s", "higher", peer="transformers", goal=("M1", 1.2)), "ours.items_per_s", "peer.items_per_s")])
 
 
-def together(command):
+def together(command, key="tokens_per_s"):
     """Two processes at once: what each of them reached."""
     running = [subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         sys.exit(f"run.py: failed, two at once: {' '.join(map(str, command))}")
     lines = [json.loads(output.strip().splitlines()[-1]) for output in outputs]
-    return {"bench": "two at once", "others_share": 0.0, "samples": {"tokens_per_s": [line["tokens_per_s"] for line in lines]}, "tokens_per_s": min(line["tokens_per_s"] for line in lines)}
+    return {"bench": "two at once", "others_share": 0.0, "samples": {key: [line[key] for line in lines]}, key: min(line[key] for line in lines)}
 
 
 def shared(bench):
@@ -66,3 +66,7 @@ def shared(bench):
     everything = {"ours": sides["ours"], "two": lambda: together(sides["ours"]), "peer": sides["peer"], "two_peers": lambda: together(sides["peer"])}
     bench.compare(everything, [(Row("LoRA step, auto: each of two at once", "tokens/s", "higher", peer="the same alone", goal=("M2", 0.48)), "two.tokens_per_s", "ours.tokens_per_s"),
                                (Row("transformers + peft, fp32: each of two at once", "tokens/s", "higher", peer="the same alone"), "two_peers.tokens_per_s", "peer.tokens_per_s")])
+    decoding = pair(bench, "decode", "peer_decode.py", bench.repeats())["ours"]
+    bench.note(decoding)
+    bench.compare({"ours": decoding, "two": lambda: together(decoding, "decode_tok_s")},
+                  [(Row("decode, auto: each of two at once", "tokens/s", "higher", peer="the same alone", goal=("M2", 0.48)), "two.decode_tok_s", "ours.decode_tok_s")])

@@ -18,9 +18,11 @@ TITLES = {"peft": "fine-tuning", "voice_activity": "voice activity", "model_fami
 NO_MODELS = ("data_source", "record_format", "speech_synthesizer")  # no cases with a reference are theirs
 # A graph as its cases call it -> its name, and what it is.
 GRAPHS = {("graph", "composed"): ("multimodal_lm", "streams into a language model"), ("graph", "dual_encoder"): ("dual_encoder", "a medium's vector beside a text's")}
-# A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.
-COLUMNS = [("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
-           ("export", r"export|our adapter in peft|merged"), ("bf16", r"^bf16"), ("refused", r"refuses")]
+# A column, and the words of the titles that it counts; "refused" are the requests that had to be answered with an error, and are in no other column.
+# "gradients" are the tensors that were compared as such.
+COLUMNS = [("KV cache", r"\bcache\b"), ("32 greedy tokens", r"\b32 greedy tokens\b"), ("0, 1, 3 media", r"\b[013] media\b|\bno media\b|\b1 medium\b"),
+           ("batch = one by one", r"\bone by one\b|\bmasked batch\b"), ("export", r"\bexport\b|\bour adapter in peft\b"), ("merged", r"\bmerged\b|\bfolded in\b"), ("bf16", r"^bf16 ")]
+REFUSED = "refused"
 
 
 def plugins(program):
@@ -64,9 +66,9 @@ def counts(cases, components):
         row = table.setdefault(about, {})
         row["all"] = row.get("all", 0) + 1
         row["gradients"] = row.get("gradients", 0) + asserted.get("gradients", 0)
-        for column, pattern in COLUMNS:
-            if re.search(pattern, case):
-                row[column] = row.get(column, 0) + 1
+        shown = [REFUSED] if asserted.get(REFUSED) else [column for column, pattern in COLUMNS if re.search(pattern, case)]
+        for column in shown:
+            row[column] = row.get(column, 0) + 1
     return table
 
 
@@ -84,14 +86,16 @@ def limits_text(cases):
         limits.setdefault(case.get("limit"), []).append(case)
     words = [f"{len(limits[limit])} to {limit:.0e}".replace("e-0", "e-") + (f" ({wider_text(limits[limit])})" if limit > 1e-5 else " (in fp64)" if limit < 1e-8 else "")
              for limit in sorted(limit for limit in limits if limit)]
-    return f"{sum('tensors' in case for case in cases)} compare tensors, {sum(case.get('tensors', 0) for case in cases)} in all, in units of the largest value of each, in fp32: " \
+    others = sum(case.get("other_unit", 0) for case in cases)
+    return f"{sum('tensors' in case for case in cases)} compare tensors, {sum(case.get('tensors', 0) for case in cases)} in all, in units of the largest value of each " \
+           f"({others} gradients whose terms cancel, as of a key's bias, in that of the weight beside them), in fp32: " \
            f"{', '.join(words)}; {len(limits.get(None, []))} are of another kind: equal ids, places and names, refusals, or a distance from exact values beside the reference's own (bf16)."
 
 
 def models_text(cases, found):
     all_components = components(found)
     table = counts(cases, all_components)
-    columns = ["cases", "gradients"] + [column for column, _ in COLUMNS]
+    columns = ["cases", "gradients", *(column for column, _ in COLUMNS), REFUSED]
     lines = [f"Cases that agree with `transformers`, `peft` or `torch` in this commit: {len(cases)}. {limits_text(cases)}", "",
              "| kind | name | what | reads `model_type` | " + " | ".join(columns) + " |", "|---|---|---|---|" + "---:|" * len(columns)]
     for (kind, name), (doc, types) in all_components.items():

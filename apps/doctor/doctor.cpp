@@ -57,6 +57,27 @@ std::string cuda() {
   return fmt::format("{} device(s)", at::detail::getCUDAHooks().deviceCount());
 }
 
+// The tables of docs/performance.md are by these classes.
+std::string processor_class() {
+  switch (kernels::isa()) {
+    case kernels::Isa::baseline: return "less than AVX2: it works, and no table has figures of it";
+    case kernels::Isa::avx2: return "AVX2, no bf16 products: `./dev bench --isa avx2`";
+    case kernels::Isa::avx512: return "AVX-512, no bf16 products: `./dev bench --isa avx512`";
+    case kernels::Isa::avx512_bf16: break;
+  }
+  return __builtin_cpu_supports("amx-bf16") ? "bf16 products by AMX: `./dev bench --isa amx`"
+                                            : "AVX-512 with bf16 products: `./dev bench`";
+}
+
+// LibTorch and our kernels may each be kept to less than the processor has.
+std::string unlike_libtorch() {
+  const auto theirs = at::get_cpu_capability();
+  const bool wide = kernels::isa() >= kernels::Isa::avx512;
+  if ((theirs == "AVX512") == wide && (theirs == "DEFAULT") == (kernels::isa() == kernels::Isa::baseline)) return {};
+  return fmt::format("LibTorch computes with {}, our kernels with {}: set ATEN_CPU_CAPABILITY and ANTIPHON_ISA alike",
+                     theirs, kernels::name_of(kernels::isa()));
+}
+
 std::string cuda_kernels() {
   const auto why = kernels::open_cuda_kernels();
   return why.empty() ? "there" : "off: " + why;
@@ -89,6 +110,8 @@ int run() {
        fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
   line("CPU", fmt::format("{}, {} threads, our kernels for {}", at::get_cpu_capability(), at::get_num_threads(),
                           kernels::name_of(kernels::isa())));
+  line(" ", "class: " + processor_class());
+  if (const auto unlike = unlike_libtorch(); !unlike.empty()) line(" ", unlike);
   line(" ", quota());
   const auto formats = model::number_formats("auto", at::kCPU);
   line(" ", fmt::format("precision.compute = \"auto\" is {}: {}", model::name_of(formats), formats.reason));

@@ -11,10 +11,8 @@
 #include <antiphon/run/composition.h>
 #include <antiphon/run/memory.h>
 #include <antiphon/run/mesh_of.h>
-#include <antiphon/run/precision.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/run/voice_activity.h>
-#include <antiphon/train/optimizer.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -98,14 +96,8 @@ void note_missing(const std::string& section, const data::SplitOptions& split) {
 void validate(const std::string& file, const std::string& stage, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets, stage);
   auto model = model::build(config.model);
-  run::check_precision(model->lm(), config.precision);
-  const auto objective = run::build_objective(config.objective);
-  run::check_objective(*objective, config.objective.plugin, *model);
-  run::check_smoothing(*objective, config.objective.plugin, config.train);
-  run::check_pairs(config.eval, *model);
+  const auto [objective, rule] = run::slots_of_training(config, *model);
   run::check_text_end(config, *model);
-  const auto rule = run::build_update_rule(config.train.optimizer);
-  train::check_groups(config.train.groups, model->trainable_parameters());
   const auto processes = run::check_parallel(config);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {

@@ -350,7 +350,11 @@ class Look(Case):
         for isa in ["baseline", "avx2", *avx512]:
             done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": isa}, capture_output=True, text=True)
             self.assertRegex(done.stdout, rf"CPU .* our kernels for {isa}\n")
+            self.assertRegex(done.stdout, {"baseline": "class: less than AVX2", "avx2": "class: AVX2, no bf16", "avx512": "class: AVX-512, no bf16"}[isa])
             self.assertIn(f"precision.compute = \"auto\" is bf16 matrices, fp32 products: this processor ({isa}) has no bf16 products", done.stdout)
+        for ours, theirs, unlike in [("avx2", "avx2", False), ("avx2", "default", True), ("baseline", "avx2", True)]:
+            done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": ours, "ATEN_CPU_CAPABILITY": theirs}, capture_output=True, text=True)
+            self.assertEqual("set ATEN_CPU_CAPABILITY and ANTIPHON_ISA alike" in done.stdout, unlike, done.stdout)
         done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": "avx9"}, capture_output=True, text=True)
         self.assertEqual(done.returncode, CONFIG)
         self.assertIn("'avx9'", done.stderr)
@@ -404,6 +408,19 @@ class Look(Case):
         taken = subprocess.run([PROGRAM, "inspect", "lora"], env={**env, "ANTIPHON_TRUST_PLUGINS": str(folder)}, capture_output=True, text=True)
         self.assertEqual(taken.stdout, good.stdout)
         self.assertIn(f"warning: {file}: everybody may write to {folder}", taken.stderr)
+        folder.chmod(0o755)
+
+        above = self.folder / "above"  # whoever may write there can put another folder in the place of this one
+        (above / "on_the_way").mkdir(parents=True)
+        folder = folder.rename(above / "on_the_way" / "plugins")
+        env["ANTIPHON_PLUGIN_PATH"] = str(folder)
+        above.chmod(0o777)
+        said(PLUGIN, f"everybody may write to {above} (mode 777)", f"chmod o-w {above}; or take it all the same: ANTIPHON_TRUST_PLUGINS={folder}")
+        link = self.folder / "link"
+        link.symlink_to(folder)
+        said(PLUGIN, f"everybody may write to {above} (mode 777)", ANTIPHON_PLUGIN_PATH=str(link))
+        above.chmod(0o1777)  # as /tmp: only its owner may move what lies there
+        self.assertEqual(subprocess.run([PROGRAM, "inspect", "lora"], env=env, capture_output=True, text=True).stderr, "")
 
     def test_doctor_names_refused_plugins(self):
         (self.folder / "broken.so").write_text("no plugin")

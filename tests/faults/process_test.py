@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -216,6 +217,14 @@ class Surroundings(Case):
         self.assertIn(message, self.train(many, *COMMON, threads=have + 7).stderr)
         for step, loss in losses(one).items():
             self.assertAlmostEqual(losses(many)[step], loss, delta=1e-4 * loss)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) == 1, "LibTorch takes one thread for each core of the machine at most")
+    def test_more_threads_than_the_processors_left_to_it_are_told(self):
+        one = min(os.sched_getaffinity(0))
+        def generate(**settings):
+            return subprocess.run([PROGRAM, "generate", self.config, "hello", "--set", "generate.max_tokens=1"], env={**os.environ, **settings}, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {one})).stderr
+        self.assertIn("warning: OMP_NUM_THREADS: 2 threads on 1 processor(s), which is slower than a thread for each\n  fix: leave it out", generate(OMP_NUM_THREADS="2"))
+        self.assertNotIn("which is slower", generate(OMP_NUM_THREADS="1"))
 
     def test_odd_paths(self):
         """Links to themselves, names too long, files for folders and folders for files, places that nobody may write to."""

@@ -27,7 +27,7 @@ std::vector<model::AttachedPeft> add_methods(const json& request, Module& module
   const auto table = config::parse_toml("plugin = \"part\"\n" + request.at("peft").get<std::string>(), "peft");
   auto slot = model::frozen_slot().parse(table, "part", problems);
   module.set_requires_grad(false);
-  model::attach_pefts("part", model::PeftPart(module, names, {}), slot.peft, methods, problems);
+  model::attach_pefts({model::PartKind::llm, "part"}, model::PeftPart(module, names, {}), slot.peft, methods, problems);
   problems.throw_if_any();
   for (auto& peft : methods) give_values(peft, slot.peft[peft.index].weights);
   return methods;

@@ -27,6 +27,13 @@ class Counts(unittest.TestCase):
     def test_formats_of_data_have_no_cases(self):
         self.assertEqual(list(counted("preference of 5 pairs", "curves, lora: losses")), [("objective", "preference")])
 
+    def test_columns_say_what_they_count(self):
+        cases = [{"case": f"clip_text {title}", "ok": True, "refused": refused} for title, refused in [
+            ("32 greedy tokens, 4 prompts together", False), ("12 greedy tokens", False), ("32 greedy tokens, one by one", False), ("answers that end early", False),
+            ("export, merged: no key missing", False), ("cannot be merged", True), ("refuses a cache", True), ("cache in pieces of 7", False), ("bf16 caches", False)]]
+        row = models_page.counts(cases, COMPONENTS)["language_model", "clip_text"]
+        self.assertEqual(row, {"all": 9, "gradients": 0, "32 greedy tokens": 2, "batch = one by one": 1, "export": 1, "merged": 1, "refused": 2, "KV cache": 1})
+
     def test_graphs(self):
         self.assertEqual(list(counted("composed: hidden", "dual_encoder refuses to be without a head")), list(models_page.GRAPHS))
 

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <cerrno>
 #include <cmath>
 
 #include <cstdio>
@@ -100,6 +101,21 @@ double walk(const char* root, const char* group, bool second_version) {
   }
 }
 
+int allowed_processors(Affinity affinity) {
+  // The kernel refuses a set that is smaller than its own, which may be of more than a cpu_set_t's 1,024.
+  for (int most = CPU_SETSIZE; most <= 1 << 20; most *= 2) {
+    cpu_set_t* allowed = CPU_ALLOC(most);
+    if (!allowed) break;
+    const size_t bytes = CPU_ALLOC_SIZE(most);
+    const int count = affinity(0, bytes, allowed) == 0 ? CPU_COUNT_S(bytes, allowed) : 0;
+    const bool larger = count == 0 && errno == EINVAL;
+    CPU_FREE(allowed);
+    if (count > 0) return count;
+    if (!larger) break;
+  }
+  return 1;
+}
+
 }  // namespace
 
 double cpu_quota(const char* root) {
@@ -115,9 +131,8 @@ double cpu_quota(const char* root) {
   return quota;
 }
 
-int processors(double quota) {
-  cpu_set_t allowed;
-  const int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+int processors(double quota, Affinity affinity) {
+  const int count = allowed_processors(affinity);
   const double most = std::ceil(quota);
   return most > 0 && most < count ? static_cast<int>(most) : count;
 }

@@ -7,6 +7,7 @@
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -84,6 +85,18 @@ TEST_CASE("no cgroup and odd files are not a quota") {
   CHECK(antiphon::early::processors() >= 1);
   CHECK(antiphon::early::processors(0.5) == 1);
   CHECK(antiphon::early::processors(1e6) == antiphon::early::processors(0));
+}
+
+TEST_CASE("a kernel whose sets are larger than 1,024 processors") {
+  const auto kernel = [](pid_t, size_t bytes, cpu_set_t* set) {
+    if (bytes < 4096 / 8) return errno = EINVAL, -1;
+    CPU_ZERO_S(bytes, set);
+    for (int i = 0; i < 1500; ++i) CPU_SET_S(2 * i, bytes, set);
+    return 0;
+  };
+  CHECK(antiphon::early::processors(0, kernel) == 1500);
+  CHECK(antiphon::early::processors(12.5, kernel) == 13);
+  CHECK(antiphon::early::processors(0, [](pid_t, size_t, cpu_set_t*) { return errno = EPERM, -1; }) == 1);
 }
 
 TEST_CASE("spinning is bounded unless the user says how to wait") {

@@ -106,14 +106,14 @@ std::vector<Site> named_sites(Module& module, const NameMap& names) {
   return sites;
 }
 
-void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
+void attach_pefts(const PeftOwner& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems) {
   const bool reads = std::ranges::any_of(specs, [](const auto& slot) { return !slot.weights.empty(); });
   const auto place =
       part && reads ? adapter_place(part->origin.weights, part->origin.part, part->names) : AdapterPlace();
   for (size_t i = 0; i < specs.size(); ++i) {
     auto& slot = specs[i];
-    const auto section = fmt::format("model.{}.peft.{}", owner, i);
+    const auto section = fmt::format("model.{}.peft.{}", owner.path, i);
     std::optional<PartOfAdapter> adapter;
     bool from_run = false;
     const auto settings = [&] {
@@ -136,7 +136,7 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
         fail(ErrorKind::config, fmt::format("'{}' has only = \"{}\", and changes no layer", slot.plugin, slot.only),
              "leave `only` out");
       method->module().set_requires_grad(!slot.frozen);
-      all.push_back({owner, i, std::move(method), sites, &part->module, part->names, slot.name});
+      all.push_back({owner.kind, owner.path, i, std::move(method), sites, &part->module, part->names, slot.name});
       all.back().tokens = tokens, all.back().adapter = std::move(adapter), all.back().from_run = from_run;
       for (const auto& parameter : all.back().also_trained()) parameter.tensor->set_requires_grad(true);
       return true;

@@ -10,11 +10,13 @@
 #include <antiphon/model/adapter_part.h>
 #include <antiphon/model/model_spec.h>
 #include <antiphon/model/origin.h>
+#include <antiphon/model/part_kind.h>
 
 namespace antiphon::model {
 
 // A method on one of the parts.
 struct AttachedPeft {
+  PartKind owner_kind;
   std::string owner;  // path of the part
   size_t index = 0;   // among the methods of that part
   std::unique_ptr<Peft> method;
@@ -36,6 +38,12 @@ std::vector<Site> named_sites(Module& module, const NameMap& names);
 
 // The parameters of a module under their Hugging Face names.
 std::vector<Parameter> named_parameters(Module& module, const NameMap& names);
+
+struct PeftOwner {
+  PartKind kind;
+  std::string path;
+};
+
 // A part for methods to change.
 struct PeftPart {
   Module& module;
@@ -45,10 +53,10 @@ struct PeftPart {
   PeftPart(Module& module, NameMap names, Origin origin, PeftTarget more = {});
 };
 
-// Builds the methods of `specs`, attaches them to the part at `owner` and adds them to those of the model: adapters of
+// Builds the methods of `specs`, attaches them to the part `owner` and adds them to those of the model: adapters of
 // all[i] are of set i. What the options leave out is as the adapter in the slot's `weights` has it. Options in force
 // are written back. Without a part the options are checked alone.
-void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
+void attach_pefts(const PeftOwner& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems);
 
 // What a folder has of other parts of the model is to be in their slots, too: a problem if it is in none.

@@ -17,7 +17,8 @@ std::unique_ptr<Head> build_head(ComponentSpec& spec, int64_t hidden_size, confi
 
 Part head_part(const ComponentSpec& spec, Head& head) {
   const auto origin = origin_of(spec.plugin, spec.weights, spec.part, kSection);
-  Part part{"head", spec.plugin, &head.module(), origin.weights, origin.part, head.name_map()};
+  Part part{"head",      spec.plugin,     &head.module(), origin.weights,
+            origin.part, head.name_map(), PartKind::head, PartKind::head};
   if (!origin.part.empty()) part.names.whole = whole_names(origin.weights, origin.part);
   return part;
 }

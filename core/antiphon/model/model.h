@@ -10,6 +10,7 @@
 #include <antiphon/model/batch.h>
 #include <antiphon/model/model_spec.h>
 #include <antiphon/model/number_formats.h>
+#include <antiphon/model/part_kind.h>
 #include <antiphon/nn/token_scores.h>
 
 namespace antiphon::model {
@@ -23,6 +24,8 @@ struct Part {
   Module* module = nullptr;
   std::string weights, part;  // see ComponentSpec
   NameMap names;
+  PartKind kind = PartKind::llm;
+  PartKind owner = PartKind::llm;  // the part that a method changes; of others as `kind`
 };
 
 struct LoadSettings {

@@ -81,7 +81,7 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
                 PeftTarget{.hidden_size = llm_->hidden_size(),
                            .embed = [this](const at::Tensor& ids) { return embeddings_of(ids); },
                            .kv = llm_->takes_prefix() ? kv_shape(llm_->state_shape()) : KvShape{}});
-  attach_pefts("llm", llm, spec.llm.peft, pefts_, problems);
+  attach_pefts({PartKind::llm, "llm"}, llm, spec.llm.peft, pefts_, problems);
   chooses_tokens_ = std::ranges::any_of(pefts_, [](const auto& peft) { return peft.tokens != TokenChoice::all; });
   if (llm_ && context() < 1)
     problems.add({},
@@ -94,12 +94,14 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
       auto& [slot, encoder] = stream->encoders()[i];
       const auto path = stream->encoder_path(i);
       const auto origin = origin_of(slot.plugin, slot.weights, slot.part, "model." + path);
-      attach_pefts(path, PeftPart(encoder->module(), encoder->name_map(), origin), slot.peft, pefts_, problems);
+      attach_pefts({PartKind::encoder, path}, PeftPart(encoder->module(), encoder->name_map(), origin), slot.peft,
+                   pefts_, problems);
     }
     auto& connector = spec.streams.at(name).connector;
     const auto path = fmt::format("streams.{}.connector", name);
     const auto origin = origin_of(connector.plugin, connector.weights, connector.part, "model." + path);
-    attach_pefts(path, PeftPart(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}, origin), connector.peft,
+    attach_pefts({PartKind::connector, path},
+                 PeftPart(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}, origin), connector.peft,
                  pefts_, problems);
     stream->write_encoders(spec.streams.at(name));
   }
@@ -120,7 +122,7 @@ std::vector<Site> MultimodalLm::sites() { return named_sites(llm_->module(), llm
 std::vector<Part> MultimodalLm::parts() {
   std::vector<Part> all;
   for (const auto& slot : slots_of(*this)) {
-    Part part{slot.path, slot.plugin, nullptr, slot.origin.weights, slot.origin.part, {}};
+    Part part{slot.path, slot.plugin, nullptr, slot.origin.weights, slot.origin.part, {}, slot.kind, slot.owner};
     if (slot.kind == PartKind::llm) {
       part.module = &llm_->module(), part.names = llm_->name_map();
     } else if (slot.kind == PartKind::peft) {
@@ -197,7 +199,7 @@ void MultimodalLm::share(const SharedBy& by) {
   by_ = by;
   by_.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
-    by_.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
+    by_.learns_before |= part.owner != PartKind::llm && part.module->trainable_count() > 0;
   llm_->share(by_);
 }
 

@@ -15,24 +15,26 @@ namespace antiphon::model {
 namespace {
 
 PartSlot slot(PartKind kind, size_t index, std::string path, const std::string& stream, const ComponentSpec& spec) {
-  PartSlot made{kind, index, std::move(path), stream, spec.plugin, spec.weights, &spec.options};
+  PartSlot made{kind, kind, index, std::move(path), stream, spec.plugin, spec.weights, &spec.options};
   made.origin = origin_of(spec.plugin, spec.weights, spec.part, made.section());
   return made;
 }
 
 PartSlot llm_slot(const LanguageModelSpec& spec) {
-  PartSlot made{PartKind::llm, 0, "llm", "", spec.plugin, spec.weights, &spec.options};
+  PartSlot made{PartKind::llm, PartKind::llm, 0, "llm", "", spec.plugin, spec.weights, &spec.options};
   made.origin = origin_of(spec.plugin, spec.weights, spec.part, made.section());
   return made;
 }
 
-void add_pefts(const MultimodalLm& model, const std::string& owner, const std::string& stream,
-               const std::vector<ComponentSpec>& specs, std::vector<PartSlot>& all) {
+// The methods on the last one.
+void add_pefts(const MultimodalLm& model, const std::vector<ComponentSpec>& specs, std::vector<PartSlot>& all) {
+  const auto owner = all.back();
   for (size_t i = 0; i < model.pefts().size(); ++i) {
     const auto& peft = model.pefts()[i];
-    if (peft.owner == owner)
-      all.push_back(
-          slot(PartKind::peft, i, fmt::format("{}.peft.{}", owner, peft.index), stream, specs.at(peft.index)));
+    if (peft.owner != owner.path) continue;
+    all.push_back(
+        slot(PartKind::peft, i, fmt::format("{}.peft.{}", owner.path, peft.index), owner.stream, specs.at(peft.index)));
+    all.back().owner = owner.kind;
   }
 }
 
@@ -135,16 +137,16 @@ std::vector<PartSlot> slots_of(Model& whole) {
   const auto& model = whole.lm();
   const auto& llm = model.spec().llm;
   std::vector<PartSlot> all{llm_slot(llm)};
-  add_pefts(model, "llm", "", llm.peft, all);
+  add_pefts(model, llm.peft, all);
   for (const auto& [name, stream] : model.streams()) {
     const auto& encoders = stream->encoders();
     for (size_t i = 0; i < encoders.size(); ++i) {
       all.push_back(slot(PartKind::encoder, i, stream->encoder_path(i), name, encoders[i].spec));
-      add_pefts(model, all.back().path, name, encoders[i].spec.peft, all);
+      add_pefts(model, encoders[i].spec.peft, all);
     }
     const auto& connector = model.spec().streams.at(name).connector;
     all.push_back(slot(PartKind::connector, 0, fmt::format("streams.{}.connector", name), name, connector));
-    add_pefts(model, all.back().path, name, connector.peft, all);
+    add_pefts(model, connector.peft, all);
   }
   if (const auto* head = whole.head_spec()) all.push_back(slot(PartKind::head, 0, "head", "", *head));
   return all;

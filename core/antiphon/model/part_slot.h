@@ -6,10 +6,8 @@
 
 namespace antiphon::model {
 
-enum class PartKind { llm, peft, encoder, connector, head };
-
 struct PartSlot {
-  PartKind kind;
+  PartKind kind, owner;         // as those of Part
   size_t index = 0;             // of a method in MultimodalLm::pefts(), of an encoder among those that are joined
   std::string path;             // as Part::path
   std::string stream;           // of an encoder or a connector, or a method on one

@@ -30,10 +30,13 @@ const Trusted& trusted() {
     std::vector<gid_t> own(static_cast<size_t>(std::max(0, ::getgroups(0, nullptr))));
     const int count = ::getgroups(static_cast<int>(own.size()), own.data());
     for (int i = 0; i < count; ++i) made->groups.insert(own[static_cast<size_t>(i)]);
-    struct stat library {};
-    // The owner of the library can change this program anyway: a build that root runs, a mount of another machine.
-    if (::stat(library_file().c_str(), &library) == 0)
-      made->users.insert(library.st_uid), made->groups.insert(library.st_gid);
+    // Who owns the library, or a folder on the way to it, can change this program anyway: a build that root runs, a
+    // mount of another machine.
+    for (fs::path place = library_file(); !place.empty(); place = place.parent_path()) {
+      struct stat found {};
+      if (::stat(place.c_str(), &found) == 0) made->users.insert(found.st_uid), made->groups.insert(found.st_gid);
+      if (place == place.parent_path()) break;
+    }
     return made;
   }();
   return *all;
@@ -43,14 +46,17 @@ struct Doubt {
   std::string why, mend;
 };
 
-Doubt doubt_of(const fs::path& path) {
+Doubt doubt_of(const fs::path& path, bool only_leads_there) {
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) return {};  // a missing file is reported by the code that needs it
   const std::string name = path.string();
+  // What lies in a folder like /tmp, only its owner can move away; that is checked where it lies.
+  const bool sticky = only_leads_there && (found.st_mode & S_ISVTX);
   if (!trusted().users.contains(found.st_uid))
     return {
         fmt::format("{} belongs to user {}, who is neither root nor you (user {})", name, found.st_uid, ::geteuid()),
         fmt::format("copy the plugin into a folder of your own, or chown {} if you know where it is from", name)};
+  if (sticky) return {};
   if (found.st_mode & S_IWOTH)
     return {fmt::format("everybody may write to {} (mode {:o})", name, found.st_mode & 07777), "chmod o-w " + name};
   if ((found.st_mode & S_IWGRP) && !trusted().groups.contains(found.st_gid))
@@ -60,14 +66,32 @@ Doubt doubt_of(const fs::path& path) {
   return {};
 }
 
-// By its own name and by what links lead to, with its sidecar and their folders.
-std::vector<fs::path> places_of(const fs::path& file) {
-  std::vector<fs::path> places;
+struct Place {
+  fs::path path;
+  bool only_leads_there = false;  // a folder above the one that holds the file
+};
+
+// By its own name and by what links lead to: the file, its sidecar, their folders and all folders above. Those that
+// lead to this program's library, too, tell nothing: who can move them can change the program anyway.
+std::vector<Place> places_of(const fs::path& file) {
+  std::vector<Place> places;
+  const auto library = library_file();
+  const auto leads_to_library = [&](const fs::path& folder) {
+    return std::mismatch(folder.begin(), folder.end(), library.begin(), library.end()).first == folder.end();
+  };
+  const auto add = [&](const fs::path& path, bool above) {
+    const auto same = [&](const Place& place) { return place.path == path; };
+    if (!path.empty() && std::none_of(places.begin(), places.end(), same)) places.push_back({path, above});
+  };
   for (auto path : {file, fs::path(file).replace_extension(".toml")}) {
     std::error_code ignored;
-    const auto target = fs::weakly_canonical(path, ignored);
-    for (const auto& each : {path, fs::absolute(path, ignored).parent_path(), target, target.parent_path()})
-      if (!each.empty() && std::find(places.begin(), places.end(), each) == places.end()) places.push_back(each);
+    for (const auto& end : {fs::absolute(path, ignored), fs::weakly_canonical(path, ignored)}) {
+      add(end, false);
+      auto folder = end.parent_path();
+      add(folder, false);
+      while (folder != folder.parent_path() && !leads_to_library(folder.parent_path()))
+        add(folder = folder.parent_path(), true);
+    }
   }
   return places;
 }
@@ -90,8 +114,8 @@ fs::path library_file() {
 }
 
 std::string check_trust(const fs::path& file) {
-  for (const auto& place : places_of(file)) {
-    const auto doubt = doubt_of(place);
+  for (const auto& [place, only_leads_there] : places_of(file)) {
+    const auto doubt = doubt_of(place, only_leads_there);
     if (doubt.why.empty()) continue;
     if (is_accepted(file)) return doubt.why;
     std::error_code ignored;

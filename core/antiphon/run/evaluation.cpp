@@ -50,9 +50,7 @@ Evaluation::Evaluation(LoadedModel& loaded, const OpenOptions& flags)
   auto& generate = loaded.config.generate;  // [eval] says these, not the model's directory
   generate.temperature = 0, generate.max_tokens = loaded.config.eval.max_tokens;
   loaded.load_for_inference(flags);
-  objective_ = build_objective(loaded.config.objective);
-  check_objective(*objective_, loaded.config.objective.plugin, *loaded.model);
-  check_pairs(loaded.config.eval, *loaded.model);
+  objective_ = objective_of(loaded.config, *loaded.model);
   if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   learn_probe();

@@ -19,7 +19,7 @@ namespace {
 std::string folder_of(const model::AttachedPeft& peft, const model::MultimodalLm& model) {
   if (!peft.name.empty()) return "adapters/" + peft.name;
   std::string name = "adapter";
-  if (peft.owner != "llm") name += "_" + peft.owner.substr(std::string_view("streams.").size());
+  if (peft.owner_kind != model::PartKind::llm) name += "_" + peft.owner.substr(std::string_view("streams.").size());
   std::ranges::replace(name, '.', '_');
   const auto of_owner = std::ranges::count_if(
       model.pefts(), [&](const auto& other) { return other.owner == peft.owner && other.name.empty(); });

@@ -26,15 +26,13 @@
 namespace antiphon::run {
 namespace {
 
-// More threads than processors take turns in the middle of each product, and none may go on until all are there. What
-// OMP_NUM_THREADS asks for, LibTorch cuts down to the cores itself.
+// More threads than processors take turns in the middle of each product, and none may go on until all are there.
 void use_threads(int threads) {
-  if (threads <= 0) return;
-  at::set_num_threads(threads);
-  if (const int have = early::processors(); threads > have)
-    log::warning(fmt::format(
-        "--threads: {} threads on {} processor(s), which is slower than a thread for each\n  fix: leave it out",
-        threads, have));
+  if (threads > 0) at::set_num_threads(threads);
+  if (const int used = at::get_num_threads(), have = early::processors(); used > have)
+    log::warning(
+        fmt::format("{}: {} threads on {} processor(s), which is slower than a thread for each\n  fix: leave it out",
+                    threads > 0 ? "--threads" : "OMP_NUM_THREADS", used, have));
 }
 
 RunConfig configured(const OpenOptions& flags) {

@@ -168,9 +168,9 @@ struct Estimator {
   void add_parameters() {
     double all = 0;
     for (const auto& part : whole.parts()) {
-      const bool matrices = part.path == "llm" && trained(*part.module) == 0;
+      const bool matrices = part.kind == model::PartKind::llm && trained(*part.module) == 0;
       const auto frozen = static_cast<double>(c10::elementSize(matrices ? formats.matrices : formats.compute));
-      const double of_narrow = part.path == "llm" ? 2 * narrow_values() : 0;
+      const double of_narrow = part.kind == model::PartKind::llm ? 2 * narrow_values() : 0;
       const double before =
           (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4 - of_narrow;
       const bool quantized = matrices && !config.precision.weights.empty();

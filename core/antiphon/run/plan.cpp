@@ -155,11 +155,8 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   const int64_t before = profile::tensor_memory().now;
   LoadedModel loaded(options, processes.shared_by());
   auto& config = loaded.config;
-  const auto objective = build_objective(config.objective);
-  check_objective(*objective, config.objective.plugin, *loaded.model);
-  check_smoothing(*objective, config.objective.plugin, config.train);
+  const auto [objective, rule] = slots_of_training(config, *loaded.model);
   keep_trained_as(loaded.lm(), config.precision);
-  const auto rule = build_update_rule(config.train.optimizer);
   auto batches = first_batches(loaded, *objective, processes.share());
   const auto placement = processes.place(*loaded.model, config);
   const auto own = placement->own(loaded.model->trainable_parameters());

@@ -52,7 +52,7 @@ bool merge_adapters(model::MultimodalLm& model) {
   model.fold_in();
   for (size_t i = 0; i < model.pefts().size(); ++i) {
     const auto& peft = model.pefts()[i];
-    if (peft.owner != "llm" || !model.in_use(i)) continue;
+    if (peft.owner_kind != model::PartKind::llm || !model.in_use(i)) continue;
     if (!peft.can_merge() && peft.sites > 0) break;
     if (peft.can_merge()) peft.method->merge(), merged = true;
   }

@@ -41,16 +41,20 @@ Processes::~Processes() = default;
 namespace {
 
 // What a connector, an encoder, an embedding or a prompt learns comes through all blocks.
-size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<Parameter>& trained, bool prompts) {
+size_t first_that_learns(model::Model& model) {
+  const auto blocks = model.lm().llm().blocks();
   std::set<const at::Tensor*> in_blocks;
   for (auto* block : blocks)
     for (const auto& parameter : block->parameters()) in_blocks.insert(parameter.tensor);
-  const bool before = prompts || std::ranges::any_of(trained, [&](const Parameter& parameter) {
-                        const bool of_model =
-                            parameter.name.starts_with("streams.") || parameter.name.starts_with("llm/");
-                        return of_model && !in_blocks.contains(parameter.tensor);
-                      });
-  if (before) return 0;
+  const auto learns_before = [&](const model::Part& part) {
+    const bool behind = part.kind == model::PartKind::head;
+    const bool within = part.kind == model::PartKind::peft && part.owner == model::PartKind::llm;
+    return !behind && !within && std::ranges::any_of(part.module->parameters(), [&](const Parameter& parameter) {
+      return parameter.tensor->requires_grad() && !in_blocks.contains(parameter.tensor);
+    });
+  };
+  const bool prompts = model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0;
+  if (prompts || std::ranges::any_of(model.parts(), learns_before)) return 0;
   return static_cast<size_t>(std::ranges::find_if(blocks, [](Module* block) { return nn::learns(*block); }) -
                              blocks.begin());
 }
@@ -169,8 +173,7 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
     log::info("  what is trained, and what the optimizer keeps of it, stay in the host's memory");
   if (!parallel.offload_frozen) return placement;
   const auto blocks = model.lm().llm().blocks();
-  const auto learns_from = first_that_learns(blocks, model.trainable_parameters(),
-                                             model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0);
+  const auto learns_from = first_that_learns(model);
   const auto bytes =
       cuts_frozen(parallel) ? frozen_on_host(*placement, blocks) : placement->offload(blocks, learns_from);
   if (bytes == 0)
@@ -200,11 +203,10 @@ std::unique_ptr<parallel::Placement> Processes::placed(model::Model& model, cons
   const auto trained = model.trainable_parameters();
   const auto held = held_of(model, /*in_all_blocks=*/false);
   parallel::ShardedModel sharded{trained};
-  if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
+  if (config.parallel.reshard)
+    sharded.blocks = model.lm().llm().blocks(), sharded.learns_from = first_that_learns(model);
   sharded.frozen_too = cuts_frozen(config.parallel), sharded.computed = model.lm().compute_dtype();
   sharded.trained_on_host = on_host, sharded.frozen_on_host = config.parallel.offload_frozen;
-  sharded.learns_from =
-      first_that_learns(sharded.blocks, trained, model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0);
   if (config.parallel.reshard && sharded.blocks.empty())
     log::warning(
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",

@@ -57,10 +57,8 @@ TrainingRun::TrainingRun(TrainingOptions options, Processes& processes)
     log::warning(
         "the chat template writes no token that ends an answer, so the model will not learn to stop\n  fix: name a "
         "template that does in model.llm.chat_template");
-  objective_ = build_objective(config_.objective);
-  check_objective(*objective_, config_.objective.plugin, *loaded_.model);
-  check_smoothing(*objective_, config_.objective.plugin, config_.train);
-  check_pairs(config_.eval, *loaded_.model);
+  auto slots = slots_of_training(config_, *loaded_.model);
+  objective_ = std::move(slots.objective), rule_ = std::move(slots.rule);
   if (loaded_.model->pairs() && (config_.train.eval_answers > 0 || !config_.train.eval_controls.empty()))
     log::warning(
         "train.eval_answers and train.eval_controls do nothing for a dual encoder, which writes no answers\n"
@@ -103,7 +101,6 @@ void TrainingRun::start_values() {
 }
 
 void TrainingRun::place() {
-  rule_ = build_update_rule(config_.train.optimizer);
   const bool go = config_.parallel.fsdp > 1 || config_.parallel.offload_optimizer;
   if (processes_.group() && go) values_ = trained_values(*loaded_.model);  // while they are whole
   processes_.check_parts(*loaded_.model);

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/run/precision.h>
+#include <antiphon/train/optimizer.h>
 
 namespace antiphon::run {
 
@@ -19,6 +22,8 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
   problems.throw_if_any();
   return rule;
 }
+
+namespace {
 
 void check_pairs(const eval::EvalOptions& options, const model::Model& model) {
   if (!model.pairs() && !(options.templates.empty() && options.probe.empty()))
@@ -63,6 +68,23 @@ void check_objective(const Objective& objective, const std::string& name, const 
        fmt::format("the objective '{}' reads {}, and the model gives {}", name, words(wanted), words(given)),
        wanted == 0 ? "choose an objective that reads scores, or leave model.graph out"
                    : "set model.graph = \"reward_model\" and a [model.head] of that many outputs");
+}
+
+}  // namespace
+
+std::unique_ptr<Objective> objective_of(RunConfig& config, const model::Model& model) {
+  auto objective = build_objective(config.objective);
+  check_objective(*objective, config.objective.plugin, model);
+  check_pairs(config.eval, model);
+  return objective;
+}
+
+TrainingSlots slots_of_training(RunConfig& config, model::Model& model) {
+  check_precision(model.lm(), config.precision);
+  TrainingSlots slots{objective_of(config, model), build_update_rule(config.train.optimizer)};
+  check_smoothing(*slots.objective, config.objective.plugin, config.train);
+  train::check_groups(config.train.groups, model.trainable_parameters());
+  return slots;
 }
 
 }  // namespace antiphon::run

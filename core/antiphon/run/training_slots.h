@@ -4,9 +4,8 @@
 
 #include <antiphon/component/objective.h>
 #include <antiphon/component/update_rule.h>
-#include <antiphon/eval/options.h>
 #include <antiphon/model/model.h>
-#include <antiphon/train/options.h>
+#include <antiphon/run/run_config.h>
 
 namespace antiphon::run {
 
@@ -14,13 +13,18 @@ namespace antiphon::run {
 std::unique_ptr<Objective> build_objective(model::ComponentSpec& spec);
 std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
 
-// What [eval] says of dual encoders. Error(config) for a template without a place, and for a model that is not one.
-void check_pairs(const eval::EvalOptions& options, const model::Model& model);
+// The objective of a model that is evaluated. Error(config), too, if it reads of sequences what the model does not
+// give, and for what [eval] says of dual encoders: a template without a place, a model that is not one.
+std::unique_ptr<Objective> objective_of(RunConfig& config, const model::Model& model);
 
-// Error(config) unless the objective is the mean loss of tokens, if train.label_smoothing or train.z_loss change that.
-void check_smoothing(const Objective& objective, const std::string& name, const train::TrainOptions& options);
+struct TrainingSlots {
+  std::unique_ptr<Objective> objective;
+  std::unique_ptr<UpdateRule> rule;
+};
 
-// Error(config) if the objective reads of sequences what the model does not give.
-void check_objective(const Objective& objective, const std::string& name, const model::Model& model);
+// Those of a model that is trained, before its weights are read. Error(config), too, for all that training would refuse
+// then: as objective_of(); label smoothing and z-loss of an objective that is not the mean loss of tokens; formats of
+// [precision] that its weights cannot be kept in; [[train.groups]] that match nothing.
+TrainingSlots slots_of_training(RunConfig& config, model::Model& model);
 
 }  // namespace antiphon::run

@@ -42,7 +42,7 @@ void Session::read_again() {
   drop_turn();
   cache_.renew(model_);
   const bool encoded = std::ranges::any_of(model_.pefts(), [](const auto& peft) {
-    return !peft.name.empty() && peft.owner.find(".encoder") != std::string::npos;
+    return !peft.name.empty() && peft.owner_kind == model::PartKind::encoder;
   });
   if (encoded && !media_.empty()) reset();
 }

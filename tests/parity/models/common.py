@@ -71,9 +71,9 @@ class Bench:
         """The probe must answer with an error that has the word in it."""
         try:
             self.ask(kind, **request)
-            self.check(case, False, "it was taken")
+            self.check(case, False, "it was taken", refused=True)
         except RuntimeError as error:
-            self.check(case, word in str(error), "" if word in str(error) else str(error))
+            self.check(case, word in str(error), "" if word in str(error) else str(error), refused=True)
 
     def check(self, case, ok, note="", **asserted):
         self.cases.append({"group": self.group, "case": case, "ok": bool(ok), **asserted})
@@ -95,7 +95,8 @@ class Bench:
             difference = relative(got, expected, unit)
             if not difference <= worst:
                 worst, worst_name = difference, name
-        self.check(case, worst <= limit, f"{len(theirs)} tensors, {worst:.1e} {worst_name if worst > limit / 10 else ''}", limit=limit, tensors=len(theirs), gradients=len(set(gradients) & set(theirs)))
+        self.check(case, worst <= limit, f"{len(theirs)} tensors, {worst:.1e} {worst_name if worst > limit / 10 else ''}", limit=limit, tensors=len(theirs),
+                   gradients=len(set(gradients) & set(theirs)), other_unit=sum((scales or {}).get(name, name) != name for name in theirs))
 
 
 def relative(ours, theirs, unit=None):
