@@ -10,7 +10,7 @@ from . import tiny
 from .common import starting
 from .encoder_adapters import lora_table, with_lora
 from .lora import plain
-from .whole import counted
+from .whole_sizes import counted
 
 TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4, vocab_size=96, max_position_embeddings=12)
 START, END = 1, 95  # of CLIP's texts; the end is the largest id

@@ -19,7 +19,11 @@ from .conversations import TEMPLATE as STRINGS
 from .conversations import image, named, text, turns, video
 from .encoders import compare as compare_tower
 from .processors import picture
-from .whole import EXACT, NEAR, TEMPLATE, Pictures, adapted, ask, counted, export, family, greedy, in_pieces, layout, read_again, write_video
+from .whole import family
+from .whole_checks import adapted, ask, export, greedy, in_pieces, layout, read_again
+from .whole_grids import write_video
+from .whole_models import EXACT, NEAR, Pictures, TEMPLATE
+from .whole_sizes import counted
 
 TOWER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
 SIX_B = dict(norm_type="rms_norm", use_qk_norm=True)

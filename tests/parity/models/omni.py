@@ -11,7 +11,9 @@ from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditio
 
 from .conversations import audio, expand, image, named, text, turns, video
 from .processors import speech, write_wav
-from .whole import TEMPLATE, Qwen25Vl, adapted, ask, compare, export, greedy, in_pieces, one_changed, read_again
+from .whole_checks import adapted, ask, compare, export, greedy, in_pieces, one_changed, read_again
+from .whole_grids import Qwen25Vl
+from .whole_models import TEMPLATE
 
 EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=80, n_window=10, output_dim=48)
 SAMPLES = [

@@ -10,7 +10,8 @@ from transformers.models.qwen2_5_omni.processing_qwen2_5_omni import Qwen2_5Omni
 from .conversations import audio, image, named, text, turns, video
 from .omni import EARS, Omni, OmniTied
 from .processors import picture, speech, write_wav
-from .whole import ask, compare, greedy, in_pieces, one_changed, read_again, write_video
+from .whole_checks import ask, compare, greedy, in_pieces, one_changed, read_again
+from .whole_grids import write_video
 
 SAMPLES = [
     turns(("user", [video("u.mov"), text("What is this?")]), ("assistant", "A fire engine."), ("user", [text("And this: "), audio("a.wav")]), ("assistant", "Le camion rouge.")),

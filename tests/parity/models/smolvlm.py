@@ -22,7 +22,11 @@ from . import tiny
 from .conversations import named, text, turns, image, video
 from .encoders import compare as compare_tower
 from .processors import picture
-from .whole import TEMPLATE, Pictures, adapted, ask, compare, counted, family, layout, write_video
+from .whole import family
+from .whole_checks import adapted, ask, compare, layout
+from .whole_grids import write_video
+from .whole_models import Pictures, TEMPLATE
+from .whole_sizes import counted
 
 PLUGIN = "idefics3_vision"
 TOWER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)

@@ -14,7 +14,8 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from . import tiny
 from .common import likeliest, starting
 from .conversations import image, make_tokenizer, named, tokenise, write_media
-from .whole import EXACT, NEAR, TEXT, adapted, exports, greedy, in_pieces, one_changed, read_again, samples_of
+from .whole_checks import adapted, exports, greedy, in_pieces, one_changed, read_again
+from .whole_models import EXACT, NEAR, TEXT, samples_of
 
 EDGE, PATCH, WIDTH = 28, 7, tiny.VIT["hidden_size"]
 

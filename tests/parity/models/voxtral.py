@@ -18,7 +18,10 @@ from transformers import VoxtralConfig, VoxtralForConditionalGeneration, Voxtral
 import tekken
 from .conversations import audio, named, text, turns
 from .processors import speech, write_wav
-from .whole import NAMES, TEMPLATE, Qwen2Audio, adapted, ask, compare, counted, family, samples_of
+from .whole import family
+from .whole_checks import adapted, ask
+from .whole_models import NAMES, Qwen2Audio, TEMPLATE, samples_of
+from .whole_sizes import counted
 
 FRAMES = 200  # of a window of two seconds
 EARS = dict(model_type="voxtral_encoder", hidden_size=48, intermediate_size=192, num_hidden_layers=2, num_attention_heads=4, num_mel_bins=80, max_source_positions=FRAMES // 2)
