@@ -48,7 +48,7 @@ class Finding:
     text: str
 
 
-KINDS = ["as recorded", "not recorded", "cannot tell", "worse"]
+KINDS = ["as recorded", "not recorded", "cannot tell", "worse"]  # all is well if all are of the first
 
 
 def judge(key, now, then):
@@ -73,6 +73,6 @@ def check(rows, recorded):
 def report(findings):
     """The findings by kind, the worst last, and whether all is well."""
     lines = [f"{finding.kind}: {finding.key}: {finding.text}" for kind in KINDS for finding in findings if finding.kind == kind]
-    worse, unknown = (sum(finding.kind == kind for finding in findings) for kind in ("worse", "cannot tell"))
-    lines.append(f"of {len(findings)} ratios {worse} are worse than recorded; of {unknown} a loss of {ALLOWED:.0%} cannot be excluded")
-    return "\n".join(lines), worse + unknown == 0
+    new, unknown, worse = (sum(finding.kind == kind for finding in findings) for kind in KINDS[1:])
+    lines.append(f"of {len(findings)} ratios {worse} are worse than recorded; of {unknown} a loss of {ALLOWED:.0%} cannot be excluded; {new} were never recorded")
+    return "\n".join(lines), new + unknown + worse == 0

@@ -10,7 +10,7 @@ foreach(of_kind
     "optimizer sound state_on_cpu counts_itself decay_in_gradient"
     "voice_activity sound gives_logits forgets_past any_window"
     "speech_synthesizer sound goes_on too_loud says_nothing"
-    "data_source sound any_file from_zero by_name empty_too first_again"
+    "data_source sound any_file from_zero by_name empty_too first_again other_columns loses_one"
     "record_format sound any_record unnamed_key json_exception unknown_role"
     "model_family sound two_owners no_language_model any_config"
     "encodre misspelt")

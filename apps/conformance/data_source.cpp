@@ -79,6 +79,31 @@ void threads_agree(const Records& records) {
   for (const auto& mine : seen) expect(same(mine, alone), "expected the same records from four threads at once");
 }
 
+void names_its_columns(const DataSource& source, const std::filesystem::path& file, const Records& records) {
+  const auto columns = source.columns(file);
+  if (!columns) return;
+  for (const auto& record : all_of(records)) {
+    const auto json = parse_json(record.bytes);
+    for (const auto& [key, value] : json.items())
+      expect(columns->contains(key), "expected only keys that columns() names in its records, got '{}'", key);
+  }
+}
+
+// Whether the source leaves the key out is its own business.
+void keeps_what_is_not_ignored(const DataSource& source, const std::filesystem::path& file, const Records& records) {
+  const auto all = all_of(records);
+  const auto first = parse_json(all.front().bytes);
+  for (const auto& [key, value] : first.items()) {
+    const auto rest = all_of(*source.open_without(file, {key}));
+    expect(rest.size() == all.size(), "expected {} records without '{}', got {}", all.size(), key, rest.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+      auto expected = parse_json(all[i].bytes), found = parse_json(rest[i].bytes);
+      expected.erase(key), found.erase(key);
+      expect(found == expected, "expected record {} as it is but for '{}', got {}", i + 1, key, rest[i].bytes);
+    }
+  }
+}
+
 // By the content: not by name, place or time.
 void fingerprint_is_of_the_content(const DataSource& source, const std::filesystem::path& file) {
   const TemporaryFolder folder;
@@ -133,6 +158,9 @@ void check_data_source(Report& report, const Subject& subject) {
   report.check("records: a number is that of its record", [&] { places_agree(*records); });
   report.check("records: the same from several threads", [&] { threads_agree(*records); });
   report.check("steps: go on from a position", [&] { goes_on_from_a_position(*records, *source->open(subject.data)); });
+  report.check("columns: all keys of the records", [&] { names_its_columns(*source, subject.data, *records); });
+  report.check("open_without: all but what is ignored",
+               [&] { keeps_what_is_not_ignored(*source, subject.data, *records); });
   report.check("fingerprint: of the content", [&] { fingerprint_is_of_the_content(*source, subject.data); });
   report.check("create: what is written is read again", [&] { reads_what_it_writes(*source, *records); });
   report.check("open: a missing file and an empty one are refused", [&] { refuses_what_is_missing(*source); });

@@ -116,7 +116,7 @@ Examined Examiner::operator()(const data::RecordSet& records, int64_t index) con
   out.line = records.line(index);
   try {
     sample = records.sample(index);
-    out.id = sample.id, out.unread = sample.unread;
+    out.id = sample.id, out.unread = preparer ? preparer->unread(sample) : sample.unread;
     look(*this, sample, out);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;

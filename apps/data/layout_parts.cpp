@@ -21,22 +21,28 @@ void check_plain(const char* layout, const Sample& sample, bool tools) {
   for (const auto& turn : sample.turns) {
     if (turn.role == "document") refuse(layout, "a document");
     if (!turn.reasoning.empty()) refuse(layout, "a reasoning_content");
+    if (!turn.more.empty()) refuse(layout, "a name, a tool_call_id or a thought of a turn");
     if (tools && (turn.role == "tool" || !turn.tool_calls.empty())) refuse(layout, "calls of tools");
   }
 }
 
-void check_whole(const Sample& sample, const char* layout) {
-  for (const auto& ref : sample.media) {
+void check_channels(const Sample& sample, const char* layout) {
+  for (const auto& ref : sample.media)
     if (ref.channel)
       fail(ErrorKind::data,
            fmt::format("channel {} of '{}' is meant, which {} cannot say", *ref.channel, shown(ref.bytes.name()),
                        layout),
            "write it as --layout lhotse_cut, or the channel as a recording of its own first");
+}
+
+void check_whole(const Sample& sample, const char* layout) {
+  check_channels(sample, layout);
+  for (const auto& ref : sample.media)
     if (data::is_piece(ref))
       fail(ErrorKind::data,
            fmt::format("'{}' is a piece of a recording, which {} cannot name", shown(ref.bytes.name()), layout),
-           "write it as --layout nemo_manifest or lhotse_cut, read this set as it is, or cut the recordings first");
-  }
+           "write it as --layout messages, nemo_manifest or lhotse_cut, read this set as it is, or cut the recordings "
+           "first");
 }
 
 Json begun(const Sample& sample) {

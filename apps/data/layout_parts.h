@@ -12,6 +12,8 @@ namespace antiphon::apps {
 [[noreturn]] void refuse(const char* layout, const std::string& what);
 // Error(data) for what only messages can hold, but for pieces of recordings. `tools`: calls of tools, too.
 void check_plain(const char* layout, const Sample& sample, bool tools = true);
+// Error(data) for single channels of recordings, which `layout` cannot name.
+void check_channels(const Sample& sample, const char* layout);
 // Error(data) for pieces and single channels of recordings, which `layout` cannot name.
 void check_whole(const Sample& sample, const char* layout);
 

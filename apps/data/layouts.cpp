@@ -76,7 +76,6 @@ Json conversations(const Sample& sample, const Target& target) {
     if (!turn.trained) turns.back()["loss"] = false;
   };
   for (const auto& turn : sample.turns) {
-    if (!turn.tool.empty()) refuse(kName, "names of what tools answer");
     if (!turn.parts.empty() || turn.tool_calls.empty()) add(speakers.at(turn.role), marked.text(turn, true), turn);
     if (!turn.tool_calls.empty()) add("function_call", bare_calls(turn).dump(), turn);
   }

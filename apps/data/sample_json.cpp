@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/data/piece.h>
 #include <data/layout_parts.h>
 
 #include <cmath>
@@ -27,6 +28,9 @@ class Writer {
     return out;
   }
   Json candidate(const Candidate& one) {
+    for (const auto& [place, other] : one.media)
+      if (data::is_piece(sample_.media.at(other)))
+        refuse("messages", "a piece of a recording that a candidate alone has");
     Json out{{"messages", messages(one.turns)}};
     if (!std::isnan(one.value)) out["score"] = one.value;
     for (const auto& [place, other] : one.media) out["media"][std::to_string(place)] = name_of_(other);
@@ -41,7 +45,7 @@ class Writer {
     Json out{{"role", turn.role}, {"content", content(turn)}};
     if (!turn.reasoning.empty()) out["reasoning_content"] = turn.reasoning;
     if (!turn.tool_calls.empty()) out["tool_calls"] = calls(turn);
-    if (!turn.tool.empty()) out.update(Json::parse(turn.tool));
+    if (!turn.more.empty()) out.update(Json::parse(turn.more));
     if (turn.role == "assistant" && !turn.trained) out["loss"] = false;
     return out;
   }
@@ -72,6 +76,8 @@ class Writer {
     else
       out[kind] = name_of_(index);
     if (!ref.stream.empty()) out["stream"] = ref.stream;
+    if (data::is_piece(ref)) out["offset"] = ref.begin;
+    if (std::isfinite(ref.seconds)) out["duration"] = ref.seconds;
     return out;
   }
   const Sample& sample_;
@@ -93,13 +99,13 @@ Json record_of(const Sample& sample, const Target& target) {
 }  // namespace
 
 Json to_record(const Sample& sample, const Target& target) {
-  check_whole(sample, "messages");
+  check_channels(sample, "messages");
   return record_of(sample, target);
 }
 
 Json to_pair(const Sample& sample, const Target& target) {
   constexpr const char* kName = "preference";
-  check_whole(sample, kName);
+  check_channels(sample, kName);
   const auto plain = [](const Candidate& one) { return std::isnan(one.value) && one.media.empty(); };
   if (sample.candidates.size() != 2) refuse(kName, "anything but two answers to one prompt");
   if (!std::ranges::all_of(sample.candidates, plain)) refuse(kName, "answers with scores or media of their own");

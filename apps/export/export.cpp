@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/temporaries.h>
 #include <antiphon/base/writable.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/export_adapter.h>
@@ -100,6 +101,7 @@ int run(const ExportFlags& flags) {
   check_can_write(options.gguf ? output : output / "config.json", ErrorKind::config);
   auto config = run::read_config(flags.open.file, flags.open.sets);
   const auto model = model::build(config.model);
+  if (is_folder(output, ErrorKind::config)) remove_abandoned(output);  // of an export that was killed
   check_target(output, flags, *model);
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);

@@ -53,9 +53,10 @@ class AttemptFolder {
 std::vector<std::string> words_of(const Attempts& of, int64_t tokens, const std::string& run) {
   std::vector<std::string> words{program_path(), "train", of.open.file};
   auto sets = of.open.sets;
-  for (const auto* set : {"train.max_minutes=0", "train.min_steps=0", "train.eval_every=0", "train.eval_answers=0",
-                          "train.keep_minutes=0", "train.keep_best=0", "train.patience=0", "train.best_metric=\"\"",
-                          "train.eval_answers_every=1", "train.eval_controls=[]", "train.loggers=[]"})
+  for (const auto* set :
+       {"train.max_minutes=0", "train.min_steps=0", "train.eval_every=0", "train.eval_answers=0",
+        "train.keep_minutes=0", "train.keep_best=0", "train.patience=0", "train.best_metric=\"\"",
+        "train.eval_answers_every=1", "train.eval_controls=[]", "train.loggers=[]", "train.on_oom=stop"})
     sets.emplace_back(set);
   sets.push_back(fmt::format("train.output={}", run));
   sets.push_back(fmt::format("train.tokens_per_batch={}", tokens));

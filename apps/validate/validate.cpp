@@ -7,12 +7,14 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/path.h>
+#include <antiphon/model/compose_adapter.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/composition.h>
 #include <antiphon/run/memory.h>
 #include <antiphon/run/mesh_of.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/run/voice_activity.h>
+#include <antiphon/weights/checkpoint.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -78,10 +80,16 @@ std::string trained_by(const std::filesystem::path& file, const std::string& run
   return {};
 }
 
-void warn_missing(const std::string& file, const std::string& path, const std::string& weights) {
-  if (weights.empty() || path_exists(weights, ErrorKind::config)) return;
-  const auto recipe = trained_by(file, weights);
-  fmt::print("  note: {}: {} is not there yet; {}\n", path, shown(weights),
+void warn_missing(const std::string& file, const std::string& path, const std::string& source) {
+  if (source.empty()) return;
+  if (path_exists(source, ErrorKind::config)) {
+    const bool folder = is_folder(source, ErrorKind::config) && !model::is_run(source);
+    if (folder && !model::is_adapter_folder(source) && !weights::has_checkpoint(source))
+      fmt::print("  note: {}: {} has no model.safetensors yet\n", path, shown(source));
+    return;
+  }
+  const auto recipe = trained_by(file, source);
+  fmt::print("  note: {}: {} is not there yet; {}\n", path, shown(source),
              recipe.empty() ? "its shapes are those of the file and the plugin's defaults"
                             : fmt::format("`antiphon train {}` makes it", shown(recipe)));
 }

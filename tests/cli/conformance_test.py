@@ -77,6 +77,8 @@ FAULTS = {
         "by_name": {"fingerprint: ": "expected one fingerprint of a file and its copy, got"},
         "empty_too": {"open: a missing file": "expected an error of kind 'data error', got none"},
         "first_again": {"steps: go on": "expected record 3 from its position, got another one"},
+        "other_columns": {"columns: ": "expected only keys that columns() names in its records, got 'answer'"},
+        "loses_one": {"open_without: ": "expected 3 records without 'answer', got 2"},
     },
     "record_format": {
         "any_record": {"recognises: ": "expected it not to recognise {}"},

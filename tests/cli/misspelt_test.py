@@ -19,7 +19,7 @@ import forked
 
 SOURCE = Path(__file__).resolve().parents[2]
 PROGRAM = ""
-NAMES = ("streams", "data.eval", "rank_pattern", "alpha_pattern")  # ends of tables whose keys are names of the user's own
+NAMES = ("streams", "data.eval", "rename", "rank_pattern", "alpha_pattern")  # ends of tables whose keys are names of the user's own
 SLOT = ["plugin", "weights", "part", "trainable"]
 TINY = """[model.llm]
 plugin = "llama"

@@ -113,6 +113,25 @@ class Layouts(Formats):
         done = self.call("data", "check", self.config_for(path, f'media_folder = "{self.data}/nothing"'), code=3)
         self.assertIn("is not a folder", done.stdout + done.stderr)
 
+    def test_other_names(self):
+        """The record and the toml of the page: nothing reads it as it is; the run is that of the names of the layout, and does not go on with others."""
+        section = re.search(r"(?s)## Keys by other names.*?(?=\n## )", PAGE)[0]
+        record, names = blocks("Keys by other names")[0][0], re.search(r"(?s)path = .*?\n(.*?)```", section)[1]
+        other, plain = self.write("other.jsonl", [record]), self.write("plain.jsonl", [{"image": record["image_path"], "question": record["prompt"], "answer": record["answer"]}])
+        done = self.train(self.data / "never", code=3, config=self.config_for(other))
+        for words in ("is of no layout that is known", "rename = {", "ignore = ["):
+            self.assertIn(words, done.stderr)
+        for wrong in (names.replace("image_url", "image_uri"), names.replace("image_path", "image_pth")):
+            self.assertIn("no record has the key 'image_", self.train(self.data / "never", code=3, config=self.config_for(other, wrong)).stderr)
+        self.assertEqual(self.check(other, names)["bad"], 0)
+        expected = losses(self.trains(plain, "1 records, read by json_lines as captioned"))
+        run = self.trains(other, "1 records, read by json_lines as captioned", names)
+        self.assertEqual(losses(run), expected)
+        settings = sets(model__llm__chat_template=self.data / "template.jinja", train__steps=4, train__tokens_per_batch=1024, train__checkpoint_every=1)
+        done = self.train(run, *settings, "--resume", config=self.config_for(other, names.replace('prompt = "question"', 'prompt = "context"')), code=4)
+        self.assertIn("--accept-changes", done.stderr)
+        self.train(run, *settings, "--resume", config=self.config_for(other, names))
+
     def test_each_is_learnt(self):
         """Of each layout alone, a run learns its answers by heart."""
         for number, record in enumerate(sum(blocks("Layouts of other programs"), [])):
@@ -433,7 +452,11 @@ class Convert(Formats):
         self.convert(pieces, "pieces_again.jsonl", "--layout", "nemo_manifest")
         piece, = records(self.data / "pieces_again.jsonl")
         self.assertEqual((piece["offset"], piece["duration"], piece["context"]), (0.25, 0.5, "Said?"))
+        self.convert(pieces, "pieces_said.jsonl"), self.convert(self.data / "pieces_said.jsonl", "pieces_twice.jsonl", "--layout", "nemo_manifest")
+        self.assertEqual(records(self.data / "pieces_said.jsonl")[0]["messages"][0]["content"][0], {"type": "audio", "audio": str(self.data / "talk.wav"), "offset": 0.25, "duration": 0.5})
+        self.assertEqual(records(self.data / "pieces_twice.jsonl"), [piece])
         for layout, record, words in (("conversations", json.loads(pieces.read_text()), "is a piece of a recording, which conversations cannot name"),
+                                      ("conversations", {"messages": [{**say("a", "user"), "name": "Ann"}, say("b")]}, "cannot hold a name"),
                                       ("alpaca", two, "not supervised"), ("alpaca", {"messages": [say("a", "user"), say("b"), say("c")]}, "questions and answers in turn"), ("nemo_manifest", talk, "media other than recordings"), ("nemo_manifest", tools, "without a recording"),
                                       ("conversations", {"messages": [say("a", "user"), {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {}}}]}, say("x", "tool"), say("b")]}, "with ids"),
                                       ("captioned", tools, "a sample without media"), ("captioned", two, "not supervised"), ("captioned", {**sound, "tools": [{"name": "f"}]}, "descriptions of tools"), ("interleaved", talk, "anything but one document"), ("alpaca", page, "cannot hold a document")):
@@ -552,7 +575,7 @@ class Convert(Formats):
     def test_refused(self):
         good = {"query": "<image>", "response": "A cat.", "images": ["cat.png"]}
         before = sorted(path.name for path in self.data.iterdir())
-        for name, bad, words in [("piece", {"audio_filepath": "talk.wav", "duration": 0.5, "text": "x"}, "is a piece of a recording"), ("bad", {"messages": []}, "the conversation is empty"),
+        for name, bad, words in [("channel", {"id": "c", "start": 0, "duration": 0.5, "channel": 1, "type": "MonoCut", "recording": {"id": "r", "sources": [{"type": "file", "channels": [0, 1], "source": "talk.wav"}]}, "supervisions": [{"start": 0, "text": "x"}]}, "is meant, which messages cannot say"), ("bad", {"messages": []}, "the conversation is empty"),
                                  ("missing", {**good, "images": ["none.png"]}, "none.png")]:
             path = self.write(f"{name}.jsonl", [good, bad])
             said = self.convert(path, "out.tar", code=3)
@@ -662,9 +685,42 @@ class Tables(Formats):
                 path = self.write_table(f"{name}.parquet", [row])
                 self.assertEqual(self.check(path)["bad"], 0)
                 self.trains(path, f"1 records, read by parquet as {layout}")
-        renamed = re.search(r"(?s)## Tables.*?```toml\n.*?(source = .*?)```", PAGE)[1]
-        path = self.write_table("named.parquet", [{"jpg": self.media("cat.png"), "txt": "A cat."}])
-        self.trains(path, "1 records, read by parquet as captioned", renamed)
+        named = re.search(r"(?s)## Tables.*?```toml\n.*?(rename = .*?)```", PAGE)[1]
+        path = self.write_table("named.parquet", [{"jpg": self.media("cat.png"), "txt": "A cat.", "embedding": [0.5, float("nan")]}])
+        self.assertIn('ignore = ["embedding"]', self.train(self.data / "never", code=3, config=self.config_for(path)).stderr)
+        self.trains(path, "1 records, read by parquet as captioned", named)
+        self.write_table("more-0.parquet", [{"jpg": self.media("cat.png"), "txt": "A cat."}])
+        self.write_table("more-1.parquet", [{"jpg": self.media("dog.png"), "txt": "A dog.", "embedding": [float("inf")]}])
+        self.trains(self.data / "more-*.parquet", "2 records, read by parquet as captioned", named)
+        for wrong in (named.replace("txt =", "text =").replace('= "text"', '= "caption"'), named.replace("embedding", "embeddings")):
+            self.assertIn("no record has the key", self.train(self.data / "never", code=3, config=self.config_for(path, wrong)).stderr)
+        old = 'source = "parquet"\nsource_options = { rename = { image = "jpg" } }'
+        self.assertIn("`rename` is an option of every source now", self.train(self.data / "never", code=2, config=self.config_for(path, old)).stderr)
+
+    def test_types_of_columns(self):
+        """Columns of every type that Arrow may have beside a caption are read, or refused by name with what mends it; ignored they are not read."""
+        import pyarrow
+        from pyarrow import parquet
+        caption = {"image": pyarrow.array([self.media("cat.png")] * 2), "caption": pyarrow.array(["A cat.", "Cat."])}
+        for name, column, words in [
+            ("pairs", pyarrow.array([[1, 2], None], pyarrow.list_(pyarrow.int32(), 2)), None),
+            ("halves", pyarrow.array([0.5, None]).cast(pyarrow.float16()), None),
+            ("maps", pyarrow.array([[("a", 1)], [("b", 2)]], pyarrow.map_(pyarrow.string(), pyarrow.int32())), "is of the type map<"),
+            ("spans", pyarrow.array([1, 2], pyarrow.duration("s")), "is of the type duration["),
+            ("nans", pyarrow.array([float("nan")] * 2), "holds no number here: nan"),
+            ("infinities", pyarrow.array([float("-inf")] * 2).cast(pyarrow.float16()), "holds no number here: -inf"),
+        ]:
+            with self.subTest(column=name):
+                path = self.data / f"{name}.parquet"
+                parquet.write_table(pyarrow.table({**caption, name: column}), path)
+                ignored = f'ignore = ["{name}"]'
+                if words:
+                    said = self.train(self.data / "never", code=3, config=self.config_for(path)).stderr
+                    self.assertIn(f"the column '{name}' {words}", said)
+                    self.assertIn(ignored, said)
+                else:
+                    self.trains(path, "2 records, read by parquet as captioned")
+                self.trains(path, "2 records, read by parquet as captioned", ignored)
 
     def test_damage(self):
         rows = [{"id": str(n), "image": self.media("cat.png"), "caption": f"{n}"} for n in range(40)]

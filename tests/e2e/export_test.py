@@ -278,7 +278,11 @@ class Export(Case):
         before = raw(base), (out / "model.safetensors").stat().st_mtime_ns
         self.assertIn("is there already", self.call("export", run, "--output", out, code=2).stderr)
         self.assertEqual((out / "model.safetensors").stat().st_mtime_ns, before[1])
+        left, young = out / "model.safetensors.tmp-99999999-0", out / "x.tmp-99999999-1"
+        left.write_text("of a process that was killed"), young.write_text("of one that may be writing")
+        os.utime(left, (0, 0))
         self.call("export", run, "--output", out, "--replace")
+        self.assertEqual((left.exists(), young.exists()), (False, True))
         for target, said in ((base, "is where the model has its weights, as model.llm"), (run, "is what is to be exported"), (run.parent, "is what is to be exported, or holds it")):
             self.assertIn(said, self.call("export", run, "--output", target, "--replace", code=2).stderr)
         self.assertEqual(raw(base), before[0])

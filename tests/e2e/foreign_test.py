@@ -3,6 +3,7 @@ the same model written in the plain way."""
 import json
 import re
 import shutil
+from pathlib import Path
 
 from harness import Case, main
 import make_tiny
@@ -162,6 +163,27 @@ class Foreign(Case):
         tower = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight"
         error = self.call("eval", self.whole(llava, self.adapter("tower", {}, more=[tower])), code=4).stderr
         self.assertRegex(error, r"1 tensors of the adapter \S+ are of parts of the model that do not name it, the first is .*vision_tower")
+
+    def test_an_adapter_in_the_models_directory(self):
+        """transformers puts it on the model (integrations/peft.py, maybe_load_adapters)."""
+        llama, inside = self.folder / "models" / "llama", self.copy("llama", "inside")
+        slot = self.adapter("for_inside", {})
+        for file in (self.folder / "adapters" / "for_inside").iterdir():
+            shutil.copy(file, inside)
+        error = self.call("generate", self.llm(inside), "What?", code=4).stderr
+        self.assertIn(f"[model.llm] {inside} holds an adapter beside the model (adapter_config.json), and no peft slot takes it", error)
+        taken = self.answer(self.whole(inside)).stdout
+        self.assertEqual(taken, self.answer(self.llm(llama, slot.replace("llm.peft", "peft"))).stdout)
+        self.assertNotEqual(taken, self.answer(self.llm(llama)).stdout)
+        self.assertEqual(self.call("compose", inside).stdout.count(f'weights = "{inside}"'), 2)
+
+    def test_weights_that_are_no_weights(self):
+        for what in ("/dev/full", self.picture):
+            error = self.call("validate", self.llm(Path(what)), code=4).stderr
+            self.assertIn(f"{what} is neither a folder nor a file of weights", error)
+        bare = self.copy("llama", "bare")
+        (bare / "model.safetensors").unlink()
+        self.assertIn(f"note: llm: {bare} has no model.safetensors yet", self.call("validate", self.llm(bare)).stdout)
 
     def test_adapters_that_ask_for_more_than_lora(self):
         """Or for something else than the slot says; what it does not say is as the file has it (tests/parity/models/unsaid.py)."""

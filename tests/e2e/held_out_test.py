@@ -2,6 +2,7 @@
 
 import json
 
+from data_formats_test import TEMPLATE
 from harness import Case, main, records, sets
 from report_run import data_of, report
 
@@ -95,6 +96,50 @@ class HeldOut(Case):
         conditions = json.loads((out / "results.json").read_text())[0]["tasks"]["all"]["conditions"]
         self.assertAlmostEqual(last["eval/held/loss_removed"], conditions["removed"]["loss"]["mean"], places=5)
         self.assertEqual(len(records(run / "answers.jsonl")), 3, "those of the first process")
+
+    def blend(self):
+        """Options of a run that is measured by a set of calls, refusals and plain answers, and of an evaluation of it."""
+        template = self.folder / "tools.jinja"
+        template.write_text(TEMPLATE)
+        tools = [{"name": "stop", "parameters": {"type": "object", "properties": {}}}]
+        call = {"messages": [{"role": "user", "content": "stop it"}, {"role": "assistant", "content": '{"name": "stop", "arguments": {}}'}], "tools": tools, "task": "tool_call"}
+        plain, refusal = ({"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}], "task": task} for asked, said, task in [("What colour?", "red", "answer"), ("Break it.", "I cannot.", "refusal")])
+        path = self.folder / "data" / "blend.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in [call, plain, refusal, plain, call, refusal, plain]))
+        own = sets(model__llm__chat_template=template, data__eval__blend__sources=f'[{{ path = "{path}" }}]', data__eval__held__enabled="false", eval__max_tokens=4)
+        return own, dict(train__steps=2, train__accumulate=2, train__checkpoint_every=2, train__tokens_per_batch=512, train__eval_every=2, train__eval_answers=6)
+
+    def said_of(self, run, *args):
+        """What `antiphon eval` says of all samples of the run's one set."""
+        out = self.folder / f"eval_{run.name}"
+        self.call("eval", run, "--output", out, *args, *sets(eval__controls="[]", eval__limit=6))
+        return {name: value["mean"] for name, value in json.loads((out / "results.json").read_text())[0]["tasks"]["all"]["conditions"]["right"].items()}
+
+    def test_calls_and_refusals(self):
+        """As `antiphon eval` says of the same answers, by one process and by two; the best checkpoint may be chosen by one."""
+        own, values = self.blend()
+        names = ["call_accuracy", "schema_validity", "refusal_rate", "over_refusal"]
+        run = self.folder / "blend"
+        self.train(run, *own, *sets(**values))
+        first = next(a["predicted"] for a in records(run / "answers.jsonl") if a["expected"] == "I cannot.")
+        own += sets(eval__refusals=json.dumps([first]))  # so that some are
+        best = dict(train__keep_best=1, train__best_metric="eval/blend/refusal_rate", train__best_mode="max", eval__metrics="[]")
+        for processes, name in [(1, "blend_of_one"), (2, "blend_of_two")]:
+            run = self.folder / name
+            args = sets(**values, **best, train__output=run)
+            self.call(*(["train", self.config] if processes == 1 else ["launch", self.config, "--procs", "2"]), *own, *args)
+            last, said = records(run / "metrics.jsonl")[-1], self.said_of(run, *own)
+            self.assertEqual(last["eval/answers"], 6)
+            for metric in names:
+                self.assertAlmostEqual(last[f"eval/blend/{metric}"], said[metric], places=9, msg=metric)
+            self.assertEqual((last["eval/blend/call_accuracy"], last["eval/blend/refusal_rate"]), (0, 1))
+            self.assertNotIn("eval/blend/wer", last)
+            self.assertEqual([path.name for path in (run / "best").iterdir()], ["step_2"])
+        text = (self.folder / "data" / "blend.jsonl").read_text()
+        (self.folder / "data" / "blend.jsonl").write_text("".join(line for line in text.splitlines(keepends=True) if '"refusal"' not in line))
+        done = self.train(self.folder / "no_refusals", *own, *sets(**values, **best), code=2)
+        self.assertIn("eval/blend/call_accuracy", done.stderr)
+        self.assertIn("is not measured", done.stderr)
 
     def test_best_by_answers(self):
         values = dict(train__eval_every=1, train__eval_answers=3, train__eval_answers_every=3, train__keep_best=1, train__best_metric="eval/held/cer")

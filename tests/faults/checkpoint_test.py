@@ -174,6 +174,8 @@ class Checkpoints(Case):
         (folder / "step_99").mkdir()  # a future that is not complete
         (folder / "step_x").mkdir()
         (folder / "step_14").write_text("a file")
+        for kept in ["kept", "best"]:  # hard links, which would keep an old checkpoint's bytes
+            shutil.copytree(folder / "step_12", run / kept / ".tmp-step_12")
         for name in ["config.toml.tmp-1-0", "adapter/a.tmp-1-0", "adapters/x/a.tmp-1-0"]:
             (run / name).parent.mkdir(parents=True, exist_ok=True)
             (run / name).write_text("half")

@@ -81,22 +81,26 @@ class Signals(Case):
         self.assertEqual(max(losses(run)), 60)
 
     def test_a_terminal_that_goes(self):
-        for number in [signal.SIGHUP, signal.SIGQUIT]:
+        for number in [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2, signal.SIGXCPU]:
             run = self.folder / f"signal_{number}"
             process = self.start_run(run)
             self.wait_for_step(run, 3, process)
             process.send_signal(number)
-            if number == signal.SIGHUP:
-                process.send_signal(number)  # a terminal that goes sends several
+            if number in (signal.SIGHUP, signal.SIGXCPU):  # a terminal that goes sends several, the kernel one each second
+                for _ in range(3):
+                    process.send_signal(number)
+                    time.sleep(0.01)
             _, text = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 75, text)
             self.assertEqual(checkpoints(run)[0], f"step_{max(losses(run))}")
 
-    def test_nohup(self):
-        run = self.folder / "nohup"
-        process = self.start_run(run, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    def test_signals_that_the_parent_ignores(self):
+        """nohup; a shell that starts it in the background of a script."""
+        run, ignored = self.folder / "nohup", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]
+        process = self.start_run(run, preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored])
         self.wait_for_step(run, 3, process)
-        process.send_signal(signal.SIGHUP)
+        for number in ignored:
+            process.send_signal(number)
         self.wait_for_step(run, max(losses(run)) + 20, process)
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGTERM)
@@ -121,7 +125,7 @@ class Signals(Case):
         program = home / "libexec" / "antiphon" / "antiphon"
         program.write_text("#!/bin/sh\nexec grep SigBlk /proc/self/status\n")
         program.chmod(0o755)
-        stops = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT]
+        stops = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU]
         for words, held in [(["train", "a.toml"], stops), (["--debug", "train"], stops), (["eval", "a.toml"], [])]:
             done = subprocess.run([home / "bin" / "antiphon", *words], capture_output=True, text=True, timeout=60)
             self.assertEqual(int(done.stdout.split()[1], 16), sum(1 << (number - 1) for number in held), words)

@@ -105,6 +105,20 @@ def tiff(value, order="<", kind=3, count=1, tag=0x0112):
     return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IHHHI", 8, 1, tag, kind, count) + struct.pack(order + {1: "B", 3: "H", 4: "I"}[kind], value).ljust(4, b"\0") + bytes(4)
 
 
+def tiff_picture(order, image, *more):
+    """Uncompressed RGB, with `more` entries: tag, kind and bytes."""
+    pack = lambda letter, *values: struct.pack(order + letter * len(values), *values)
+    after, pixels = b"", image.tobytes()
+    entries = sorted([(256, 4, pack("I", image.width)), (257, 4, pack("I", image.height)), (258, 3, pack("H", 8, 8, 8)), (259, 3, pack("H", 1)), (262, 3, pack("H", 2)), (277, 3, pack("H", 3)), (278, 4, pack("I", image.height)), (279, 4, pack("I", len(pixels))), *more, (273, 4, pack("I", 8))])
+    directory = b""
+    for tag, kind, content in entries:
+        size = {1: 1, 3: 2, 4: 4, 7: 1}[kind]
+        place = content.ljust(4, b"\0") if len(content) <= 4 else pack("I", 8 + len(pixels) + len(after))
+        after += b"" if len(content) <= 4 else content
+        directory += pack("H", tag, kind) + pack("I", len(content) // size) + place
+    return {"<": b"II*\0", ">": b"MM\0*"}[order] + pack("I", 8 + len(pixels) + len(after)) + pixels + after + pack("H", len(entries)) + directory + bytes(4)
+
+
 def in_jpeg(data, *segments):
     return data[:2] + b"".join(b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment for segment in segments) + data[2:]
 
@@ -134,6 +148,12 @@ def orientations():
         for name, (chunk, content) in chunks.items():
             for late in [False, True]:
                 compare(f"png, {name}, {'after' if late else 'before'} the pixels, {value}", in_png(png, chunk, content, late), blends=False)
+        for order in "<>":
+            turned = (274, 3, struct.pack(order + "H", value))
+            notes = {f"xmp {number}, kind {kind}": [(700, kind, xmp)] for number, xmp in enumerate(xmps) for kind in (1, 7)}
+            notes |= {"exif": [turned], "exif and xmp": [turned, (700, 1, xmps[0].replace(b"%d" % value, b"3"))], "exif 0 and xmp": [(274, 3, bytes(2)), (700, 1, xmps[0])], "short xmp": [(700, 1, b"6")]}
+            for name, more in notes.items():
+                compare(f"tiff, {order}, {name}, {value}", tiff_picture(order, color, *more), blends=False)
         tag = Image.Exif()
         tag[0x0112] = value
         for name, options in [("exif", dict(exif=tag)), ("xmp", dict(xmp=xmps[0])), ("exif, animated", dict(exif=tag, save_all=True, append_images=[color.rotate(90)]))]:

@@ -189,12 +189,15 @@ SMOLLM3_SWITCHED = """{% if enable_thinking is not defined %}{% set enable_think
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% if not enable_thinking %}{{ '<think>\\n\\n</think>\\n' }}{% endif %}{% endif %}"""
 GRANITE = """{{ '<|start|>system<|end|>You are helpful.' }}{% if thinking %}{{ ' Write your thoughts first.' }}{% endif %}{% if reasoning_effort is defined %}{{ ' Reasoning: ' + reasoning_effort }}{% endif %}{% if controls %}{{ ' ' + controls | tojson }}{% endif %}{{ '<|eot|>\\n' }}
 {%- for m in messages %}{{ '<|start|>' + m.role + '<|end|>' }}{% if m.role == 'assistant' %}{% generation %}{% if m.reasoning_content and thinking %}{{ 'Here is my thought process: ' + m.reasoning_content + ' Here is my response: ' }}{% endif %}{{ m.content + '<|eot|>' }}{% endgeneration %}{% else %}{{ m.content + '<|eot|>' }}{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>' }}{% endif %}"""
+# Who speaks by a name, and a thought under another key (gpt-oss).
+NAMED = """{% for m in messages %}{{ '<|start|>' + m.role + (' ' + m.name if m.name else '') + '<|end|>' }}{% if m.role == 'assistant' %}{% generation %}{% if m.thinking %}{{ 'I think: ' + m.thinking + ' I say: ' }}{% endif %}{{ m.content + '<|eot|>' }}{% endgeneration %}{% else %}{{ m.content + '<|eot|>' }}{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>' }}{% endif %}"""
 IM = ["<|im_start|>", "<|im_end|>"]
 SWITCHED = {
     "qwen3, switched": (QWEN3_SWITCHED, IM, None, "<|im_end|>", [{}, {"enable_thinking": True}, {"enable_thinking": False}]),
     "smollm3, switched": (SMOLLM3_SWITCHED, IM, None, "<|im_end|>", [{}, {"enable_thinking": True}, {"enable_thinking": False}]),
     "granite": (GRANITE, ["<|start|>", "<|end|>", "<|eot|>"], None, "<|eot|>",
                 [{}, {"thinking": True}, {"thinking": False, "reasoning_effort": "high"}, {"thinking": True, "controls": {"length": 3, "originality": ["a", 0.5, None]}}]),
+    "named": (NAMED, ["<|start|>", "<|end|>", "<|eot|>"], None, "<|eot|>", [{}]),
 }
 THINKING = {
     "r1": (R1, ["<s>", "</s>", "<|User|>", "<|Assistant|>"], "<s>", "</s>"),
@@ -312,14 +315,16 @@ def compare_thinking(name, tokenizer, probe, directory):
 
 
 def compare_switched(name, tokenizer, probe, directory):
-    """The same with the template's variables, and with thoughts as reasoning_content."""
+    """The same with the template's variables, and with thoughts as reasoning_content, or thoughts and names under other keys."""
     rng, wrong = random.Random(7), 0
     words = [w for w in SAYINGS if w[0].isalnum() and not w[-1].isspace()]
     talks = [{**talk, "variables": rng.choice(SWITCHED[name][4])} for talk in thoughtful(rng) if all(m["role"] != "tool" for m in talk["messages"])]
     for talk in talks:
         for m in talk["messages"]:
             if m["role"] == "assistant" and rng.random() < 0.6:
-                m["content"], m["reasoning_content"] = m["content"].split("</think>")[-1].lstrip("\n"), rng.choice(["Hm. ", "Well, ", "\n1 + 1\n"]) + rng.choice(words)
+                m["content"], m["thinking" if name == "named" else "reasoning_content"] = m["content"].split("</think>")[-1].lstrip("\n"), rng.choice(["Hm. ", "Well, ", "\n1 + 1\n"]) + rng.choice(words)
+            elif m["role"] == "user" and name == "named" and rng.random() < 0.6:
+                m["name"] = rng.choice(["Ann", "<|eot|>"[2:5], "user two"])
     for request, answer in zip(talks, ask(probe, directory, talks)):
         want = tokenizer.apply_chat_template(request["messages"], add_generation_prompt=request["generation"], tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **request["variables"])
         taught = lambda mask: tokenizer.decode([i for i, m in zip(want["input_ids"], mask) if m])

@@ -1,7 +1,7 @@
 // prompt_probe DIRECTORY: reads one conversation a line on stdin, {"messages": [{"role", "content",
-// "reasoning_content"?}], "generation": bool, "variables"?: {…}}; writes {"text": rendered, "ids": […], "supervised":
-// […]}, or {"error": "…"}. "now" (seconds) fixes the clock; "text_only" leaves the ids out, and takes content of any
-// form.
+// "reasoning_content"?, "name"?, "thinking"?}], "generation": bool, "variables"?: {…}}; writes {"text": rendered,
+// "ids": […], "supervised": […]}, or {"error": "…"}. "now" (seconds) fixes the clock; "text_only" leaves the ids out,
+// and takes content of any form.
 #include <iostream>
 #include <string>
 
@@ -22,10 +22,15 @@ nlohmann::json answer(const nlohmann::ordered_json& request, const text::ChatTem
   const auto now = std::chrono::system_clock::from_time_t(request.value("now", 0));
   if (request.value("text_only", false)) return {{"text", chat.render(request.at("messages"), {generation, now})}};
   std::vector<text::Turn> turns;
-  for (const auto& message : request.at("messages"))
-    turns.push_back({message.at("role").get<std::string>(),
-                     {{message.at("content").get<std::string>()}},
-                     message.value("reasoning_content", "")});
+  for (const auto& message : request.at("messages")) {
+    auto& turn = turns.emplace_back(text::Turn{message.at("role").get<std::string>(),
+                                               {{message.at("content").get<std::string>()}},
+                                               message.value("reasoning_content", "")});
+    auto more = nlohmann::ordered_json::object();
+    for (const char* key : {"name", "thinking"})
+      if (message.contains(key)) more[key] = message.at(key);
+    if (!more.empty()) turn.more = more.dump();
+  }
   const auto prompt = generation ? prompts.generation(turns, now) : prompts.training(turns, now);
   return {{"text", chat.render(request.at("messages"), {generation, now})},
           {"ids", prompt.ids},

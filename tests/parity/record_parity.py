@@ -99,11 +99,14 @@ RECORDS |= {
     "ms-swift, media": ({"messages": [say("user", "<image>Hello <audio>"), say("assistant", "Hi."), say("user", "And 4?<image>"), say("assistant", "dry")], "images": ["cat.png", "dog.png"], "audios": ["talk.wav"]},
                         [say("user", f"{CAT}Hello {TALK}"), say("assistant", "Hi."), say("user", f"And 4?{DOG}"), say("assistant", "dry")], None),
     "ms-swift, no marks": ({"messages": [say("system", "Be brief."), say("user", WHAT), say("assistant", "Hi.")], "images": ["cat.png", "dog.png"]}, [say("system", "Be brief."), say("user", CAT + DOG + WHAT), say("assistant", "Hi.")], None),
+    "OpenAI, pieces": ({"messages": [say("developer", "Be brief."), say("user", [{"type": "audio", "audio": "talk.wav", "offset": 0.25, "duration": 0.5}, {"type": "text", "text": WHAT}]), say("assistant", "Hi.")]},
+                       [say("system", "Be brief."), say("user", f"{TALK}{WHAT}"), say("assistant", "Hi.")], None),
     "OpenAI, parts": ({"messages": [say("user", [{"type": "text", "text": "Hello"}, {"type": "image", "image": "cat.png"}, {"type": "text", "text": WHAT}, {"type": "audio", "audio": "a.wav"}]), say("assistant", "Hi.")]},
                       [say("user", f"Hello{CAT}{WHAT}{OTHER}"), say("assistant", "Hi.")], None),
     "Alpaca, media": ({"instruction": "Add the numbers.", "input": "", "output": "5", "images": ["cat.png"]}, [say("user", f"{CAT}Add the numbers."), say("assistant", "5")], None),
     "NeMo": ({"audio_filepath": "talk.wav", "duration": 1.0, "text": MORNING, "lang": "en"}, [say("user", TALK + HEARD), say("assistant", MORNING)], None),
     "NeMo, questions": ({"audio_filepath": ["a.wav", "talk.wav"], "duration": [1.0, None], "context": WHAT, "answer": MORNING}, [say("user", OTHER + TALK + WHAT), say("assistant", MORNING)], None),
+    "NeMo, pictures": ({"conversations": [{"from": "User", "type": "text", "value": WHAT}, {"from": "User", "type": "image", "value": "cat.png"}, {"from": "Assistant", "type": "text", "value": MORNING}]}, [say("user", WHAT + CAT), say("assistant", MORNING)], None),
     "NeMo, turns": ({"id": "1", "conversations": [{"from": "User", "type": "text", "value": WHAT}, {"from": "User", "type": "audio", "value": "talk.wav"}, {"from": "Assistant", "type": "text", "value": MORNING},
                                                  {"from": "User", "type": "audio", "value": "a.wav"}, {"from": "Assistant", "type": "text", "value": "dry"}]},
                     [say("user", WHAT + TALK), say("assistant", MORNING), say("user", OTHER), say("assistant", "dry")], None),
@@ -118,6 +121,7 @@ CLIP = "\2clip.mp4\3" * 9  # eight frames, and the sound
 RECORDS |= {
     "OpenAI, data: URL": ({"messages": [say("user", [{"type": "image_url", "image_url": {"url": URL}}, {"type": "text", "text": WHAT}]), say("assistant", "Hi.")]}, [say("user", f"\2data:image/png\3{WHAT}"), say("assistant", "Hi.")], None),
     "OpenAI, video": ({"messages": [say("user", [{"type": "text", "text": "Hello"}, {"type": "video", "video": "clip.mp4"}, {"type": "text", "text": WHAT}]), say("assistant", "Hi.")]}, [say("user", f"Hello{CLIP}{WHAT}"), say("assistant", "Hi.")], None),
+    "LLaVA, video": ({"video": "clip.mp4", "conversations": [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "Hi."}]}, [say("user", f"{CLIP}{WHAT}"), say("assistant", "Hi.")], None),
     "ms-swift, videos": ({"messages": [say("user", "<video>Hello<image>"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], "videos": ["clip.mp4"], "images": ["cat.png"]},
                          [say("user", f"{CLIP}Hello{CAT}"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], None),
 }
@@ -130,6 +134,7 @@ DOCUMENTS = {
 # Answers that are not learnt: the mask without theirs, which are the first.
 UNLEARNT = {
     "weight": ({"messages": [say("user", "a"), say("assistant", "b", weight=0), say("user", "c"), say("assistant", "d", weight=1)]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
+    "TRL, completion": ({"prompt": [say("user", "Hello"), say("assistant", "Hi."), say("user", "And 4?")], "completion": [say("assistant", "dry")]}, [say("user", "Hello"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], None),
     "loss": ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b", "loss": False}, {"from": "human", "value": "c"}, {"from": "gpt", "value": "d", "loss": True}]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
 }
 # Answers that are compared, each with the conversation that it ends; what was said before is not learnt.

@@ -175,8 +175,9 @@ class RecordTest(unittest.TestCase):
         text, well = record.report(findings)
         self.assertFalse(well)
         self.assertIn("worse: step / transformers + peft: 0.50, recorded 1.00: 100% worse, ± 0%", text)
-        self.assertTrue(text.endswith("of 3 ratios 1 are worse than recorded; of 0 a loss of 10% cannot be excluded"))
-        self.assertTrue(record.report(findings[1:])[1])
+        self.assertTrue(text.endswith("of 3 ratios 1 are worse than recorded; of 0 a loss of 10% cannot be excluded; 1 were never recorded"))
+        self.assertTrue(record.report(findings[1:2])[1])
+        self.assertFalse(record.report(findings[1:])[1])  # of what was never recorded nothing is known
         self.assertFalse(record.report([record.Finding("row", "cannot tell", "")])[1])
 
 

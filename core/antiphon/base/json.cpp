@@ -21,6 +21,23 @@ size_t too_deep_at(std::string_view text) {
   return std::string_view::npos;
 }
 
+// Objects that keep the order of their keys are searched from end to end for each key that is added.
+JsonProblem too_many_keys(std::string_view text) {
+  constexpr int64_t kMostSteps = 100'000'000;
+  JsonDepth depth;
+  std::vector<int64_t> keys(kMaxJsonDepth + 2);  // of the open objects
+  int64_t steps = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int at = std::clamp(depth.after(text[i]), 0, kMaxJsonDepth + 1);
+    if (depth.quoted()) continue;
+    if (text[i] == '{') keys[static_cast<size_t>(at)] = 0;
+    if (text[i] != ':') continue;
+    const auto count = ++keys[static_cast<size_t>(at)];
+    if ((steps += count) > kMostSteps) return {"of objects with too many keys", i};
+  }
+  return {};
+}
+
 // The open objects, with the keys seen in each.
 class OpenObjects {
  public:
@@ -43,14 +60,29 @@ class OpenObjects {
   std::vector<Object> open_;
 };
 
-json parse_unique(std::string_view text, std::string& repeated) {
+// The path of a key that stands twice in a text that is JSON.
+std::string repeated_key(std::string_view text) {
   OpenObjects open;
-  return json::parse(text, [&](int, json::parse_event_t event, json& value) {
+  std::string repeated;
+  (void)json::parse(text, [&](int, json::parse_event_t event, json& value) {
     if (event == json::parse_event_t::object_start) open.enter();
     if (event == json::parse_event_t::object_end) open.leave();
     if (event == json::parse_event_t::key && repeated.empty()) repeated = open.note(value.get_ref<std::string&>());
     return true;
   });
+  return repeated;
+}
+
+int64_t members_in(const json& value) {
+  int64_t members = value.is_object() ? std::ssize(value) : 0;
+  for (const auto& one : value)
+    if (one.is_structured()) members += members_in(one);
+  return members;
+}
+
+int64_t members_in(std::string_view text) {
+  JsonDepth depth;
+  return std::count_if(text.begin(), text.end(), [&](char c) { return depth.after(c), c == ':' && !depth.quoted(); });
 }
 
 json parse_without(std::string_view text, const std::vector<std::string>& skipped) {
@@ -102,16 +134,20 @@ std::string position(std::string_view text, size_t byte) {
 }  // namespace
 
 json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys) {
-  std::string repeated;
-  auto value =
-      parse_safely<json>(text, problem, [&] { return unique_keys ? parse_unique(text, repeated) : json::parse(text); });
-  if (repeated.empty() || !problem.problem.empty()) return value;
-  problem.problem = fmt::format("ambiguous: the key '{}' stands twice", shown(repeated));
+  auto value = parse_safely<json>(text, problem, [&] { return json::parse(text); });
+  // Of members with one key the value has one, so that it has fewer than the text; which is told only if that is so.
+  if (!unique_keys || !problem.problem.empty() || !value.is_structured() || members_in(value) == members_in(text))
+    return value;
+  problem.problem = fmt::format("ambiguous: the key '{}' stands twice", shown(repeated_key(text)));
   return json(json::value_t::discarded);
 }
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text, JsonProblem& problem) {
   using Ordered = nlohmann::ordered_json;
+  if (auto many = too_many_keys(text); !many.problem.empty()) {
+    problem = std::move(many);
+    return Ordered(Ordered::value_t::discarded);
+  }
   return parse_safely<Ordered>(text, problem, [&] { return Ordered::parse(text); });
 }
 

@@ -50,7 +50,8 @@ struct JsonSource {
 
 // The value, or a discarded value and `problem` set. The text need not be UTF-8 or end in a NUL.
 nlohmann::json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys = false);
-// The same with the members of objects in the order of the text.
+// The same with the members of objects in the order of the text. More than 14,000 members of one object are a problem,
+// too, or as much work in several.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, JsonProblem& problem);
 // The value without the reason: a discarded value if there is any problem.
 nlohmann::json parse_json(std::string_view text);

@@ -1,5 +1,6 @@
 #include <antiphon/base/json.h>
 
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
@@ -58,6 +59,28 @@ TEST_CASE("json: what is not JSON is told with its place") {
     CHECK(error.message() == "some/file.json:2:8: the file is not valid JSON");
     CHECK(error.fix() == "mend it");
   }
+}
+
+TEST_CASE("json: objects whose order is kept have a bound, since each key is searched for in all before it") {
+  const auto object = [](int keys, const std::string& before) {
+    std::string text = "{";
+    for (int i = 0; i < keys; ++i) text += fmt::format("{}\"{}{}\": [{{\"b:\": 1}}]", i ? ", " : "", before, i);
+    return text + "}";
+  };
+  const auto problem = [](const std::string& text) {
+    JsonProblem found;
+    const bool read = !parse_ordered_json(text, found).is_discarded();
+    CHECK(read == found.problem.empty());
+    return found.problem;
+  };
+  CHECK(problem(object(14'000, "a")).empty());
+  CHECK(problem("[" + object(900, "a") + ", " + object(900, "b") + "]").empty());
+  CHECK(problem("{\"x\": {\"y\": " + object(200'000, "k") + "}}") == "of objects with too many keys");
+  std::string many = "[";
+  for (int i = 0; i < 300; ++i) many += (i ? ", " : "") + object(1000, "a");
+  CHECK(problem(many + "]") == "of objects with too many keys");
+  CHECK(problem("{\"text\": \"" + std::string(5000, ':') + "\"}").empty());
+  CHECK(parse_json(object(5000, "a")).size() == 5000);
 }
 
 TEST_CASE("json: keys that stand twice") {

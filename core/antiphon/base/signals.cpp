@@ -36,14 +36,14 @@ void on_signal(int signal, siginfo_t* info, void*) {
   int none = 0;
   if (requested.compare_exchange_strong(none, signal))
     requested_at = seconds_now();
-  else if (signal != SIGHUP && !asked_other && !is_echo())
+  else if (signal != SIGHUP && signal != SIGXCPU && !asked_other && !is_echo())
     _exit(128 + signal);
 }
 
-// Whether the parent, e.g. nohup, had it ignored.
+// Whether the parent had it ignored: nohup, or a shell that started it in the background of a script.
 bool stays_ignored(int signal) {
   struct sigaction before {};
-  return (signal == SIGHUP || signal == SIGQUIT) && sigaction(signal, nullptr, &before) == 0 &&
+  return (signal == SIGHUP || signal == SIGQUIT || signal == SIGINT) && sigaction(signal, nullptr, &before) == 0 &&
          before.sa_handler == SIG_IGN;
 }
 

@@ -1,4 +1,4 @@
-// SIGINT, SIGTERM, SIGHUP, SIGQUIT and SIGUSR1 as a request to stop at the next good moment.
+// SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGXCPU as a request to stop at the next good moment.
 #pragma once
 
 namespace antiphon {

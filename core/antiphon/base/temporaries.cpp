@@ -2,6 +2,9 @@
 
 #include <antiphon/base/paths.h>
 
+#include <signal.h>
+#include <cerrno>
+#include <cstdlib>
 #include <string>
 
 namespace antiphon {
@@ -23,6 +26,13 @@ bool is_left(const fs::path& path, std::chrono::seconds age) {
   return !missing && fs::file_time_type::clock::now() - written >= age;
 }
 
+// "x.tmp-12-0" is of process 12.
+pid_t maker_of(const std::string& name) {
+  return static_cast<pid_t>(std::atoll(name.c_str() + name.rfind("-", name.rfind('-') - 1) + 1));
+}
+
+bool is_here(pid_t process) { return process > 0 && (::kill(process, 0) == 0 || errno == EPERM); }
+
 }  // namespace
 
 size_t remove_temporaries(const fs::path& path, std::chrono::seconds age, ErrorKind kind) {
@@ -37,6 +47,18 @@ size_t remove_temporaries(const fs::path& path, std::chrono::seconds age, ErrorK
   }
   if (error) fail_path(kind, "list", path, error.value());
   return removed;
+}
+
+void remove_abandoned(const fs::path& folder, const std::string& beginning) {
+  constexpr auto kAge = std::chrono::minutes(1);
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  for (const fs::directory_iterator end; !error && entry != end; entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    std::error_code stays;
+    if (name.starts_with(beginning) && is_left(entry->path(), kAge) && !is_here(maker_of(name)))
+      fs::remove(entry->path(), stays);
+  }
 }
 
 }  // namespace antiphon

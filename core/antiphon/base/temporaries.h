@@ -12,4 +12,8 @@ namespace antiphon {
 // be removed.
 size_t remove_temporaries(const std::filesystem::path& path, std::chrono::seconds age, ErrorKind kind);
 
+// Likewise those in the folder alone whose names begin so, if the process that made them is no longer here and nothing
+// was written to them for a minute. What cannot be listed or removed stays.
+void remove_abandoned(const std::filesystem::path& folder, const std::string& beginning = "");
+
 }  // namespace antiphon

@@ -6,6 +6,7 @@
 
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/temporaries.h>
 
 #include <cerrno>
 
@@ -21,6 +22,7 @@ void check_can_write(const fs::path& file, ErrorKind kind) {
   const auto action = fmt::format("write {} into", shown(file.string()));
   if (!is_folder(around, kind)) fail_path(kind, action, around, ENOTDIR);
   if (::faccessat(AT_FDCWD, around.c_str(), W_OK | X_OK, AT_EACCESS) != 0) fail_path(kind, action, around, errno);
+  remove_abandoned(file.has_parent_path() ? file.parent_path() : fs::path("."), file.filename().string() + ".tmp-");
 }
 
 }  // namespace antiphon

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -74,6 +75,11 @@ class DataSource {
   virtual bool recognises(const FileStart& start) const = 0;
   // Error(data) if the file is missing or is not of its kind. May read all of it once, and keeps little of it.
   virtual std::unique_ptr<Records> open(const std::filesystem::path& path) const = 0;
+  // The same set for one who wants none of these keys: a source of columns need not read them. Records may have them.
+  virtual std::unique_ptr<Records> open_without(const std::filesystem::path& path,
+                                                const std::set<std::string>& ignored) const;
+  // The keys that records of the set may have, if they are known without reading any: the columns of a table.
+  virtual std::optional<std::set<std::string>> columns(const std::filesystem::path& path) const;
   // Sets that it writes have names that end so (".parquet"); empty: it writes none.
   virtual std::string written_extension() const { return {}; }
   // Error(config) if the file cannot be made. Called only if it has an extension of its own.

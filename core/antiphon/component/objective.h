@@ -52,7 +52,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 25> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 27> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -73,6 +73,8 @@ inline constexpr std::array<std::string_view, 25> kRunMetrics{"loss",
                                                               "batches",
                                                               "checkpoint_failures",
                                                               "verified_steps",
+                                                              "oom_splits",
+                                                              "oom_skips",
                                                               "gflops_per_second",
                                                               "share_of_peak",
                                                               "step_memory_bytes",

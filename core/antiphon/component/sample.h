@@ -43,7 +43,8 @@ struct SampleTurn {
   bool trained = true;         // of an assistant's turn: whether it is supervised
   // JSON texts, as the chat template gets them; empty: none.
   std::string tool_calls = {};  // of an assistant's turn: a list of {"type", "function": {"name", "arguments"}}
-  std::string tool = {};        // of a tool's turn: {"name", "tool_call_id"}, which of them the record has
+  // An object, which of these the record has: "name", of a tool's turn "tool_call_id", and "thinking" and "reasoning".
+  std::string more = {};
 };
 
 // One of several ways to go on from the turns of a sample.

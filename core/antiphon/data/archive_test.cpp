@@ -88,6 +88,17 @@ std::string answer_of(const Sample& sample) { return sample.turns.back().parts.a
 
 }  // namespace
 
+TEST_CASE("archive: what members are called is renamed and ignored as in other sources") {
+  TestFolder folder;
+  folder.write("set.tar", member("0.json", R"({"picture": "0.png", "videos": ["x.mp4"]})") + member("0.png", "PNG0") +
+                              member("0.alt.txt", "A cat.") + kEnd);
+  auto source = source_of(folder / "set.tar");
+  source.rename = config::Value::Table{{"picture", "image"}, {"alt", "caption"}}, source.ignore = {"videos"};
+  const auto sample = RecordSet(source).sample(0);
+  CHECK(media_in(sample) == "PNG0");
+  CHECK(answer_of(sample) == "A cat.");
+}
+
 TEST_CASE("tar: members of all dialects") {
   TestFolder folder;
   const std::string deep(300, 'd');

@@ -161,6 +161,12 @@ TEST_CASE("candidates: thoughts and media tell answers apart") {
   };
   CHECK(refusal(pair(asked("a.png"), asked("b.png"))).empty());
   CHECK(refusal(pair(asked("a.png"), asked("a.png"))).find("say the same") != std::string::npos);
+  const auto heard = [&](const std::string& offset) {
+    return turn("") + R"(, {"role": "user", "content": [{"type": "audio", "audio": "a.wav", "offset": )" + offset +
+           "}]}, " + turn("");
+  };
+  CHECK(refusal(pair(heard("1"), heard("2"))).empty());
+  CHECK(refusal(pair(heard("1"), heard("1"))).find("say the same") != std::string::npos);
 }
 
 TEST_CASE("candidates: their scores, groups and lengths reach the objective, in whatever batch they are") {

@@ -2,6 +2,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/data/test_records.h>
 
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
@@ -32,6 +33,26 @@ TEST_CASE("captioned: captions and texts") {
   source.format_options = config::Value::Table{{"question", "What is <image>?"}, {"answer_key", "alt"}};
   CHECK(spelled(RecordReader(source, 1).read({R"({"image": "a.png", "alt": "A cat.", "text": "x"})"}, "/d")) ==
         "user: What is [/d/a.png]?|assistant: A cat.");
+}
+
+TEST_CASE("captioned: pieces of sounds") {
+  const auto pieces = [](const std::string& record) {
+    std::string out;
+    for (const auto& ref : parse_sample(record, "/d").media) out += fmt::format("{}+{} ", ref.begin, ref.seconds);
+    return out;
+  };
+  CHECK(pieces(R"({"audio": "a.wav", "text": "x", "offset": 1, "duration": 2.5})") == "1+2.5 ");
+  CHECK(pieces(R"({"audio": "a.wav", "text": "x", "start": 1, "end": 2.5})") == "1+1.5 ");
+  CHECK(pieces(R"({"file_name": "a.wav", "text": "x", "start": 1})") == "1+inf ");
+  CHECK(pieces(R"({"audios": ["a", "b"], "text": "x", "offset": [0, 1], "duration": [2, null]})") == "0+2 1+inf ");
+  CHECK(says(refused_as(R"({"audios": ["a", "b"], "text": "x", "offset": [0]})"), "lists 1 times for 2 recordings"));
+  CHECK(
+      says(refused_as(R"({"audio": "a.wav", "text": "x", "start": 0, "duration": "2"})"), "'duration' is not a time"));
+  CHECK(pieces(R"({"audio": "a.wav", "text": "x", "duration": 2})") == "0+inf ");  // how long it is, in many tables
+  CHECK(says(refused_as(R"({"video": "v.mp4", "caption": "x", "start": 1})"), "names a piece of a video"));
+  CHECK(pieces(R"({"video": "v.mp4", "caption": "x", "duration": 9})") == "0+inf ");
+  CHECK(parse_sample(R"({"image": "a.png", "caption": "x", "start": 1, "duration": 2})", "/d").unread ==
+        std::set<std::string>{"start"});
 }
 
 TEST_CASE("captioned: questions and answers") {

@@ -17,7 +17,7 @@ std::string told(const Sample& sample) {
     out += (out.empty() ? "" : "|") + turn.role + (turn.trained ? ": " : "*: ");
     for (const auto& part : turn.parts)
       out += part.media < 0 ? part.text : "[" + sample.media.at(static_cast<size_t>(part.media)).bytes.name() + "]";
-    out += turn.tool_calls + turn.tool;
+    out += turn.tool_calls + turn.more;
   }
   return out;
 }
@@ -111,7 +111,7 @@ TEST_CASE("layouts: NeMo's chats") {
   const auto* both = R"(, "system": "s", "mask": "User", "type": "VALUE_TO_TEXT")";
   CHECK(told(chat("null", both)) == "system: s|user: q|assistant: a");
   CHECK(told(chat(R"("quality:4")", R"(, "mask": "User", "type": null)")) == "user: q|assistant: a");
-  CHECK(told(chat("null", R"(, "mask": "car.png", "type": "chat")")) == "user: q|assistant: a");
+  CHECK(told(chat("null", R"(, "mask": "car", "type": "chat")")) == "user: q|assistant: a");
   CHECK(says(refused_as(chat("null", R"(, "mask": "Assistant")")), "'mask' is \"Assistant\""));
   for (const auto* type : {"VALUE_TO_TEXT", "TEXT_TO_VALUE"})
     CHECK(says(refused_as(chat(R"("quality:4")", std::string(R"(, "mask": "User", "type": ")") + type + "\"")),
@@ -139,6 +139,19 @@ TEST_CASE("layouts: Alpaca, and a query with its response") {
       R"({"instruction": "a", "output": "b", "task": "x", "text": "all of it", "tools": [{"name": "f"}]})", "/d");
   CHECK(sample.tags == std::map<std::string, std::string>{{"task", "x"}, {"text", "all of it"}});
   CHECK(sample.tools == R"([{"name":"f"}])");
+}
+
+TEST_CASE("layouts: a prompt and its completion as messages") {
+  const auto record = [](const std::string& more = "") {
+    return R"({"prompt": [{"role": "user", "content": "<image>a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}],
+               "completion": [{"role": "assistant", "content": "d"}], "images": ["1.png"])" +
+           more + "}";
+  };
+  CHECK(told(record()) == "user: [/d/1.png]a|assistant*: b|user: c|assistant: d");
+  CHECK(told(record(R"(, "system": "s")")) == "system: s|user: [/d/1.png]a|assistant*: b|user: c|assistant: d");
+  CHECK(says(refused_as(record(R"(, "label": false)")), "is of no layout that is known"));
+  CHECK(says(refused_as(R"({"prompt": [{"role": "user", "content": "a"}], "completion": ["b"]})"),
+             "an element of 'completion' is not an object"));
 }
 
 TEST_CASE("layouts: what is wrong with Alpaca's records is told") {

@@ -243,7 +243,7 @@ void Loader::prepare_into(Result& result) const {
   try {
     result.bad = {set.path().string(), "", "", set.line(index)};
     const auto sample = set.sample(index);
-    result.bad.id = sample.id, result.unread = sample.unread;
+    result.bad.id = sample.id, result.unread = preparer_.unread(sample);
     check_answers(sample, candidates_);
     auto group = preparer_.prepare_any_length(sample, augment_seed(seed_, static_cast<size_t>(source), index, epoch));
     result.filtered = left_out_by(options_.filter, group.measures());

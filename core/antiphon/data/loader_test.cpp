@@ -269,6 +269,29 @@ TEST_CASE("preparing: media take the places that they announce, between the text
         std::string::npos);
 }
 
+TEST_CASE("preparing: what the chat template gets of a turn and does not mention is told as unread") {
+  Setup setup;
+  Sample sample;
+  sample.unread = {"bbox"};
+  sample.turns = {{"user", {{"what?"}}}, {"assistant", {{"red"}}}, {"tool", {{"3"}}}};
+  CHECK(setup.preparer.unread(sample) == sample.unread);
+  sample.turns[1].more = R"({"thinking": "hm", "role": "x"})";  // the template knows "role"
+  sample.turns[2].more = R"({"tool_call_id": "c"})";
+  CHECK(setup.preparer.unread(sample) == std::set<std::string>{"bbox", "turns: thinking"});
+  sample.candidates = {{{{"assistant", {{"red"}}, {}, true, {}, R"({"reasoning": "hm"})"}}}};
+  CHECK(setup.preparer.unread(sample) == std::set<std::string>{"bbox", "turns: reasoning", "turns: thinking"});
+}
+
+TEST_CASE("preparing: a sample that is too long for the model is told what helps") {
+  Setup setup;
+  Sample sample;
+  sample.turns = {{"user", {{"what?"}}}, {"assistant", {{std::string(300, 'z')}}}};
+  const auto said = failure([&] { setup.preparer.prepare_group(sample); });
+  REQUIRE(said);
+  CHECK(std::string(said->what()).find("shorten the sample, or give fewer or smaller media") != std::string::npos);
+  CHECK(std::string(said->what()).find("tokens_per_batch") == std::string::npos);
+}
+
 TEST_CASE("preparing: answers to one prompt share their media, by modality; the limit of tokens is each sequence's") {
   if (media::backend_version().starts_with("off")) SKIP("built without FFmpeg");
   Setup setup;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/data/key_names.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/model/slot.h>
 
@@ -21,12 +22,25 @@ void check_component(const char* kind, const std::string& name, const config::Va
                  "name it beside them");
 }
 
+// Tables had an option for it once, the other way round. A source may still have one of that name.
+void check_moved(const SourceOptions& source, const std::string& section, config::Problems& problems) {
+  const auto* rename = source.source_options.find("rename");
+  if (!rename) return;
+  config::Problems told;
+  const auto known = model::check_keys("data_source", source.source, source.source_options, section, told);
+  if (!known || !known->find("rename"))
+    problems.add(rename->where, fmt::format("[{}] renames columns; `rename` is an option of every source now", section),
+                 "write it beside source_options, the column first: rename = { COLUMN = \"KEY\" }");
+}
+
 void check_split(const SplitOptions& split, const std::string& section, config::Problems& problems) {
   for (size_t i = 0; i < split.sources.size(); ++i) {
     const auto& source = split.sources[i];
-    const auto at = fmt::format("{}.sources.{}.", section, i);
-    check_component("data_source", source.source, source.source_options, at + "source_options", problems);
-    check_component("record_format", source.format, source.format_options, at + "format_options", problems);
+    const auto at = fmt::format("{}.sources.{}", section, i);
+    check_key_names(source, at, problems);
+    check_moved(source, at + ".source_options", problems);
+    check_component("data_source", source.source, source.source_options, at + ".source_options", problems);
+    check_component("record_format", source.format, source.format_options, at + ".format_options", problems);
   }
 }
 
@@ -38,6 +52,9 @@ const config::Table<SourceOptions>& source_table() {
                  {.required = true})
           .field("media_folder", &O::media_folder,
                  "the folder that its relative paths of media are relative to; empty: that of the file")
+          .field("rename", &O::rename,
+                 "a table: key of the records (a column) = key of a layout, { audio_path = \"audio\" }")
+          .field("ignore", &O::ignore, "keys of the records (columns) that are as if they were not there")
           .field("weight", &O::weight, "how often its samples come, relative to those of other sources",
                  {.min = 0, .above_min = true})
           .field("max_samples", &O::max_samples, "its first records alone, so many; 0: all", {.min = 0})

@@ -21,6 +21,9 @@ struct SourceOptions {
   config::Value source_options = config::Value::Table{}, format_options = config::Value::Table{};
   int64_t max_samples = 0, epochs = 0;  // 0: all records; without an end
   std::string media_folder = {};        // "": that of the file
+  // Before a layout is looked for: key of the records -> key of a layout; keys that are as if they were not there.
+  config::Value rename = config::Value::Table{};
+  std::vector<std::string> ignore = {};
 };
 
 struct SplitOptions {

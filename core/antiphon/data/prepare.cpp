@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
@@ -32,7 +33,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
                                         const model::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
-    out.push_back({turn.role, {}, turn.reasoning, turn.trained, turn.tool_calls, turn.tool});
+    out.push_back({turn.role, {}, turn.reasoning, turn.trained, turn.tool_calls, turn.more});
     for (const auto& part : turn.parts) {
       auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
       if (part.media < 0) continue;
@@ -159,6 +160,20 @@ Sample Preparer::expanded(const Sample& sample, Expansions* known) const {
   return has_video(sample) ? expand_videos(sample, video_, channel_, model_, limits_, known) : sample;
 }
 
+std::set<std::string> Preparer::unread(const Sample& sample) const {
+  auto keys = sample.unread;
+  const auto add_from = [&](const std::vector<SampleTurn>& turns) {
+    for (const auto& turn : turns)
+      if (!turn.more.empty())
+        for (const auto& [key, value] : nlohmann::ordered_json::parse(turn.more).items())
+          if (!(turn.role == "tool" && (key == "name" || key == "tool_call_id")) && !prompts_.reads(key))
+            keys.insert("turns: " + key);
+  };
+  add_from(sample.turns);
+  for (const auto& candidate : sample.candidates) add_from(candidate.turns);
+  return keys;
+}
+
 Preparer::Media Preparer::reader(const Sample& sample, const OnDecoded& decoded, AugmentSeed seed) const {
   return [this, &sample, &decoded, seed](size_t index) {
     const auto& ref = sample.media.at(index);
@@ -183,8 +198,8 @@ void Preparer::check_length(const Prepared& sequence, Purpose purpose) const {
   fail(
       ErrorKind::data,
       fmt::format("the {} has {} tokens; at most {} fit", learns ? "sample" : "prompt", sequence.tokens(), max_tokens_),
-      learns ? "raise train.tokens_per_batch, or shorten the sample: media are never cut"
-             : "say less, or give fewer or smaller media, which are never cut: the model's context ends there");
+      fmt::format("{}, or give fewer or smaller media, which are never cut: the model's context ends there",
+                  learns ? "shorten the sample" : "say less"));
 }
 
 void Preparer::check_length(const PreparedGroup& group) const {

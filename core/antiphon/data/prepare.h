@@ -4,6 +4,8 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 #include <antiphon/component/sample.h>
 #include <antiphon/data/augment/augmenter.h>
@@ -71,6 +73,9 @@ class Preparer {
                          AugmentSeed seed = {}) const;
   // How media are changed in training; empty: not at all.
   std::string augments() const { return augmenter_ ? augmenter_->describe() : ""; }
+  // Keys of the record that nothing reads: Sample::unread, and what the chat template gets of turns and does not
+  // mention.
+  std::set<std::string> unread(const Sample& sample) const;
   // The sample with its videos as frames and sound; `known` keeps those that other samples have, too.
   Sample expanded(const Sample& sample, Expansions* known = nullptr) const;
 

@@ -66,20 +66,24 @@ void note_unused(const std::map<std::string, MediaBytes>& given, Sample& sample)
   }
 }
 
-// The first of them, as a message says them.
-std::string keys_of(const Json& record) {
-  constexpr size_t kMost = 12;
+std::vector<std::string> keys_in(const Json& record) {
   std::vector<std::string> keys;
-  for (const auto& [key, value] : record.items())
-    if (keys.size() < kMost) keys.push_back("'" + shown(key, 40) + "'");
-  if (record.size() > kMost) keys.push_back(fmt::format("and {} more", record.size() - kMost));
-  return keys.empty() ? "of none" : join(keys, ", ");
+  for (const auto& [key, value] : record.items()) keys.push_back(key);
+  return keys;
 }
 
 }  // namespace
 
+std::string quoted(const std::vector<std::string>& keys) {
+  constexpr size_t kMost = 12;
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < std::min(keys.size(), kMost); ++i) parts.push_back("'" + shown(keys[i], 40) + "'");
+  if (keys.size() > kMost) parts.push_back(fmt::format("and {} more", keys.size() - kMost));
+  return parts.empty() ? "of none" : join(parts, ", ");
+}
+
 RecordReader::RecordReader(const SourceOptions& options, int64_t candidates)
-    : chosen_(options.format != kAuto), compares_(candidates > 1) {
+    : names_(options), chosen_(options.format != kAuto), compares_(candidates > 1) {
   std::vector<Named<RecordFormat>> all;
   if (chosen_)
     all.push_back(built<RecordFormat>(options.format, options.format_options, "format_options"));
@@ -90,7 +94,7 @@ RecordReader::RecordReader(const SourceOptions& options, int64_t candidates)
 }
 
 std::string RecordReader::fingerprint() const {
-  std::string all;
+  auto all = names_.fingerprint();
   for (const auto& one : formats_) all += one.format->fingerprint();
   return all;
 }
@@ -107,9 +111,10 @@ const RecordReader::Format& RecordReader::choose(const Json& record) const {
   if (best.size() == 1) return *best.front();
   if (best.empty())
     fail(ErrorKind::data,
-         fmt::format("the record, with the keys {}, is of no layout that is known; expected {}", keys_of(record),
-                     join(expected, ", or ")),
-         "see docs/data.md");
+         fmt::format("the record, with the keys {}, is of no layout that is known; expected {}",
+                     quoted(keys_in(record)), join(expected, ", or ")),
+         "see docs/data.md; give keys the names of a layout: rename = { KEY = \"image\" }, leave out others: ignore = "
+         "[\"KEY\"], or name the layout: format = \"…\"");
   fail(ErrorKind::data,
        fmt::format("the record has both {} ({}) and {} ({})", best[0]->format->expects(), best[0]->name,
                    best[1]->format->expects(), best[1]->name),
@@ -117,7 +122,7 @@ const RecordReader::Format& RecordReader::choose(const Json& record) const {
 }
 
 Sample RecordReader::read(const DataRecord& record, const std::filesystem::path& folder) const {
-  const auto object = parsed(record.bytes);
+  const auto object = names_.applied(parsed(record.bytes));
   const auto& [name, format, keys] = choose(object);
   auto named = names_in(object, keys);
   auto sample = format->read(object, {folder, record.media, record.closed});
@@ -126,6 +131,10 @@ Sample RecordReader::read(const DataRecord& record, const std::filesystem::path&
   return sample;
 }
 
-std::string RecordReader::format_of(const DataRecord& record) const { return choose(parsed(record.bytes)).name; }
+std::string RecordReader::format_of(const DataRecord& record) const {
+  return choose(names_.applied(parsed(record.bytes))).name;
+}
+
+std::vector<std::string> RecordReader::keys_of(const DataRecord& record) const { return keys_in(parsed(record.bytes)); }
 
 }  // namespace antiphon::data

@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/component/record/stepped.h>
 #include <antiphon/data/components.h>
@@ -72,30 +73,66 @@ RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
     fail(ErrorKind::data, fmt::format("media_folder = \"{}\" is not a folder", shown(options.media_folder)),
          "name the folder that the paths of the records begin in");
   const auto source = find_source(options);
-  records_ = records::with_size(source.component->open(path_), path_.string());
+  records_ = records::with_size(source.component->open_without(path_, reader_.names().ignored()), path_.string());
   const auto size = records_->size().value();
   size_ = options.max_samples > 0 ? std::min(size, options.max_samples) : size;
   if (size_ < size) limited_ = fmt::format(" first {}", size_);
+  check_names(*source.component);
   read_by_ = source.name + " as " + formats();
+}
+
+// Takes out what is there: records are read until each key was, mostly the first alone. Returns the keys of the first.
+std::vector<std::string> RecordSet::look_for(std::set<std::string>& keys) const {
+  std::vector<std::string> first;
+  for (int64_t i = 0; i < size_ && !keys.empty(); ++i) {
+    stop_if_requested();
+    try {
+      const auto there = reader_.keys_of(records_->record(i));
+      for (const auto& key : there) keys.erase(key);
+      if (first.empty()) first = there;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+    }
+  }
+  return first;
+}
+
+// What no record has was meant to be another key. If no record can be read, formats() or the samples say so.
+void RecordSet::check_names(const DataSource& source) const {
+  auto missing = reader_.names().all();
+  if (missing.empty()) return;
+  std::vector<std::string> there;
+  if (const auto columns = source.columns(path_)) {
+    for (const auto& column : *columns) missing.erase(column);
+    there.assign(columns->begin(), columns->end());
+  } else {
+    there = look_for(missing);
+  }
+  if (missing.empty() || there.empty()) return;
+  fail(ErrorKind::data,
+       fmt::format("{}: no record has the key{} {}, which `rename` or `ignore` of this source names",
+                   shown(path_.string()), missing.size() > 1 ? "s" : "", quoted({missing.begin(), missing.end()})),
+       fmt::format("take it out, or name one that is there: {}", quoted(there)));
 }
 
 // Those of the first records, each of which is read by its own keys. If there are none, it is not worth beginning.
 std::string RecordSet::formats() const {
   if (format_ != kAuto) return format_;
   std::set<std::string> found;
-  std::string problem;
+  std::string problem, fix;
   const auto looked_at = std::min(size_, kLookedAt);
   for (int64_t i = 0; i < looked_at; ++i) {
     try {
       found.insert(reader_.format_of(records_->record(i)));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      if (problem.empty()) problem = fmt::format("{}:{}: {}", shown(path_.string()), line(i), error.message());
+      if (!problem.empty()) continue;
+      problem = fmt::format("{}:{}: {}", shown(path_.string()), line(i), error.message()), fix = error.fix();
     }
   }
   if (found.empty())
     fail(ErrorKind::data, fmt::format("of the first {} records none can be read; {}", looked_at, problem),
-         "see docs/data.md for the layouts, or name one: format = \"…\"");
+         fix.empty() ? "see docs/data.md for the layouts, or name one: format = \"…\"" : fix);
   return join({found.begin(), found.end()}, " and ");
 }
 

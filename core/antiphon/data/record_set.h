@@ -10,7 +10,7 @@ class RecordSet {
  public:
   // Opens the source; "auto" asks the installed plugins by the file's beginning.
   // `candidates`: answers that the objective compares, see RecordReader. Error(data) if the file is missing, holds no
-  // sample, or if no plugin or more than one reads it.
+  // sample, if no plugin or more than one reads it, or if no record has a key that is renamed or ignored.
   explicit RecordSet(const SourceOptions& source, int64_t candidates = 1);
 
   // Logs how many records there are, and what reads them.
@@ -27,6 +27,8 @@ class RecordSet {
   std::string fingerprint() const;
 
  private:
+  void check_names(const DataSource& source) const;
+  std::vector<std::string> look_for(std::set<std::string>& keys) const;
   std::string formats() const;
   std::filesystem::path path_, media_folder_;
   std::string format_, options_, source_options_, read_by_;  // options_: those of the format, if any are given

@@ -25,6 +25,16 @@ std::string refusal(std::string_view line) {
   return {};
 }
 
+// What it says helps.
+std::string advice(std::string_view line) {
+  try {
+    parse_sample(line, "/data");
+  } catch (const Error& error) {
+    return error.fix();
+  }
+  return {};
+}
+
 const std::string kMessages =
     R"({"id": 7, "task": "caption", "n": 3, "messages": [{"role": "system", "content": "be brief"},
  {"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What? <image>"}, {"type": "audio", "audio": "/x/b.wav", "stream": "speech"}]},
@@ -216,7 +226,7 @@ TEST_CASE("sample: calls of tools, their results and their descriptions") {
   REQUIRE(sample.turns.size() == 4);
   CHECK(sample.turns[1].tool_calls == R"([{"type":"function","function":{"name":"f","arguments":{"z":1,"b":[2]}}}])");
   CHECK(sample.turns[1].parts.empty());
-  CHECK((sample.turns[2].role == "tool" && sample.turns[2].tool == R"({"tool_call_id":"c1","name":"f"})"));
+  CHECK((sample.turns[2].role == "tool" && sample.turns[2].more == R"({"tool_call_id":"c1","name":"f"})"));
   CHECK(sample.turns[3].tool_calls.empty());
   CHECK(sample.tags.empty());
   const auto called = [](const std::string& calls) {
@@ -241,11 +251,180 @@ TEST_CASE("sample: a system text beside the turns is the first turn") {
 }
 
 TEST_CASE("sample: the time to find marks is linear") {
+  const std::string words(3000, 'x');
   std::string text, paths;
-  for (int i = 0; i < 200000; ++i) text += "<audio>", paths += i ? ",\"a\"" : "\"a\"";
-  const auto sample =
-      parse_sample(messages_with('"' + text + '"', R"(, "images": [], "videos": [], "audios": [)" + paths + "]"), "/");
-  CHECK(sample.media.size() == 200000);
+  for (int i = 0; i < 4096; ++i) text += words + "<audio>", paths += i ? ",\"a\"" : "\"a\"";
+  const auto with = [&](const std::string& list) {
+    return messages_with('"' + text + '"', R"(, "images": [], "videos": [], "audios": [)" + list + "]");
+  };
+  CHECK(parse_sample(with(paths), "/").media.size() == 4096);
+}
+
+TEST_CASE("sample: a record has at most 4096 media, however it names them") {
+  std::string paths = "\"a\"", parts = R"({"type": "image", "image": "a"})";
+  const auto part = parts;
+  for (int i = 1; i < 4096; ++i) paths += ",\"a\"", parts += "," + part;
+  const std::string words = "names more than 4096 media";
+  CHECK(parse_sample(messages_with("[" + parts + "]", ""), "/").media.size() == 4096);
+  CHECK(says(refusal(messages_with("[" + parts + "," + part + "]", "")), words));
+  CHECK(parse_sample(messages_with("\"x\"", R"(, "images": [)" + paths + "]"), "/").media.size() == 4096);
+  CHECK(says(refusal(messages_with("\"x\"", R"(, "images": [)" + paths + ",\"a\"]")), words));
+  CHECK(says(refusal(messages_with("\"x\"", R"(, "images": [)" + paths + R"(], "audio": "b")")), words));
+}
+
+TEST_CASE("sample: a part of a sound may name a piece of it") {
+  const auto sound = [](const std::string& more, const std::string& part = R"("type": "audio", "audio": "a.wav")") {
+    return messages_with("[{" + part + more + "}]", "");
+  };
+  const auto piece = [&](const std::string& more) {
+    const auto ref = parse_sample(sound(more), "/d").media.at(0);
+    return fmt::format("{}+{}", ref.begin, ref.seconds);
+  };
+  CHECK(piece("") == "0+inf");
+  CHECK(piece(R"(, "offset": 0.25, "duration": 0.5)") == "0.25+0.5");
+  CHECK(piece(R"(, "offset": 0, "duration": 2)") == "0+2");
+  CHECK(piece(R"(, "offset": null, "duration": 2)") == "0+inf");  // how long the sound is
+  CHECK(piece(R"(, "start": 1, "end": 3)") == "1+2");
+  CHECK(piece(R"(, "audio_start": 1.5, "audio_end": 2)") == "1.5+0.5");
+  CHECK(piece(R"(, "end": 3)") == "0+3");
+  CHECK(piece(R"(, "start": 1, "end": 3, "duration": 2.0)") == "1+2");
+  CHECK(parse_sample(sound(R"(, "offset": 1)", R"("type": "audio_url", "audio_url": {"url": "a.wav"})"), "/d")
+            .media.at(0)
+            .begin == 1);
+  const auto listed =
+      messages_with(R"([{"type": "audio", "offset": 1}, {"type": "audio"}])", R"(, "audios": ["a", "b"])");
+  const auto media = parse_sample(listed, "/d").media;
+  CHECK((media.at(0).begin == 1 && media.at(1).begin == 0));
+  CHECK(says(refusal(sound(R"(, "offset": "1")")), "'offset' is not a time"));
+  CHECK(says(refusal(sound(R"(, "offset": 1, "start": 1)")), "another key for the same"));
+  CHECK(says(refusal(sound(R"(, "start": 3, "end": 3)")), "begins at 3 s and ends at 3 s"));
+  CHECK(says(refusal(sound(R"(, "start": 1, "end": 3, "duration": 4)")), "its 'duration' is 4 s"));
+  for (const auto* key : {"offset", "start", "end"})
+    CHECK(says(refusal(sound(fmt::format(R"(, "{}": 1)", key), R"("type": "video", "video": "v.mp4")")),
+               "names a piece of a video"));
+  CHECK(refusal(sound(R"(, "duration": 1)", R"("type": "video", "video": "v.mp4")")).empty());
+}
+
+TEST_CASE("sample: how other programs would read a medium is not passed over") {
+  const auto in_part = [](const std::string& key, const std::string& value, const std::string& kind = "video") {
+    return messages_with(fmt::format(R"([{{"type": "{0}", "{0}": "a", "{1}": {2}}}])", kind, key, value), "");
+  };
+  for (const auto& [key, words] : std::vector<std::pair<std::string, std::string>>{
+           {"min_pixels", "min_pixels and max_pixels of the encoder"},
+           {"max_pixels", "of videos video_min_pixels and video_max_pixels"},
+           {"image_max_pixels", "min_pixels and max_pixels of the encoder"},
+           {"resized_height", "min_pixels and max_pixels of the encoder"},
+           {"resized_width", "min_pixels and max_pixels of the encoder"},
+           {"fps", "data.video.frames_per_second"},
+           {"nframes", "data.video.frames"},
+           {"video_fps", "data.video.frames_per_second"},
+           {"video_start", "cut the video first"},
+           {"video_end", "cut the video first"},
+           {"audio_start", "cut the video first"},
+           {"use_audio_in_video", "data.video.sound"}}) {
+    INFO(key);
+    const auto part = in_part(key, "4"), record = messages_with("\"x\"", ", \"" + key + "\": 4");
+    CHECK((says(refusal(part), "'content: " + key + "' is 4, which would change") && says(advice(part), words)));
+    CHECK(parse_sample(record, "/d").unread == std::set<std::string>{key});  // there it describes
+    CHECK(refusal(in_part(key, "null")).empty());
+  }
+  CHECK(says(refusal(in_part("audio_end", "4", "image")), "which would change how a medium is read"));
+  const auto url = R"([{"type": "image_url", "image_url": {"url": "a.png", "max_pixels": 9}}])";
+  CHECK(says(refusal(messages_with(url, "")), "'image_url: max_pixels' is 9"));
+}
+
+TEST_CASE("sample: a part shows one thing") {
+  const auto refused = [](const std::string& part) { return refusal(messages_with("[{" + part + "}]", "")); };
+  for (const auto& [part, key] : std::vector<std::pair<std::string, std::string>>{
+           {R"("type": "text", "text": "x", "image": "a.png")", "image"},
+           {R"("type": "text", "text": "x", "path": "a.png")", "path"},
+           {R"("type": "image", "image": "a.png", "path": "b.png")", "path"},
+           {R"("type": "image", "image": "a.png", "audio": "b.wav")", "image"},
+           {R"("type": "image", "image": "a.png", "text": "x")", "text"},
+           {R"("type": "image_url", "image_url": "a.png", "image": "b.png")", "image"},
+           {R"("type": "input_audio", "input_audio": {"data": "Zm9v", "format": "wav"}, "audio": "a.wav")", "audio"}}) {
+    INFO(part);
+    CHECK(says(refused(part), "has the key '" + key + "', which would not be read"));
+  }
+  // As tables write it, whose parts all have the same keys.
+  CHECK(refused(R"("type": "text", "text": "x", "image": null, "audio": "")").empty());
+  CHECK(refused(R"("type": "image", "image": "a.png", "text": null, "url": "")").empty());
+}
+
+TEST_CASE("sample: names of files under keys that nothing reads") {
+  const auto refused = [](const std::string& rest) { return refusal(messages_with("\"What?\"", rest)); };
+  for (const auto* rest : {R"(, "attachments": [{"path": "a.png"}])", R"(, "files": ["data/a.PNG"])",
+                           R"(, "file": "x.wav")", R"(, "more": {"inner": [["a.mp4"]]})"}) {
+    INFO(rest);
+    CHECK(says(refused(rest), "may name media, but is not one that is read"));
+  }
+  const auto inside = R"({"messages": [{"role": "user", "content": "What?", "attachments": [{"path": "a.png"}]}]})";
+  CHECK(says(refusal(inside), "'messages: attachments' may name media"));
+  CHECK(says(refusal(messages_with(R"([{"type": "text", "text": "x", "file": "a.png"}])", "")),
+             "'content: file' may name media"));
+  for (const auto* rest : {R"(, "file_name": "a.png", "images": ["data/a.png"])", R"(, "url": "https://x.org/a.png")",
+                           R"(, "note": "It is in a.png", "file": "notes.txt", "ext": "png", "dotted": ".png")",
+                           R"(, "source": "coco/a.jpg", "image_id": "a.jpg", "metadata": {"file": "a.jpg"})"}) {
+    INFO(rest);
+    CHECK(refused(rest).empty());
+  }
+}
+
+TEST_CASE("sample: what only a template knows of a turn goes to it, and other words on learning are not passed over") {
+  const auto sample = parse_sample(
+      R"({"messages": [{"role": "user", "name": "Ann", "content": "x"}, {"role": "assistant", "content": "y", "thinking": "hm", "reasoning": "so"}]})",
+      "/");
+  CHECK(sample.turns.at(0).more == R"({"name":"Ann"})");
+  CHECK(sample.turns.at(1).more == R"({"reasoning":"so","thinking":"hm"})");
+  CHECK(sample.unread.empty());
+  const auto talk = parse_sample(
+      R"({"conversations": [{"from": "human", "value": "x", "name": "Ann"}, {"from": "gpt", "value": "y", "reasoning_content": "hm"}]})",
+      "/");
+  CHECK((talk.turns.at(0).more == R"({"name":"Ann"})" && talk.turns.at(1).reasoning == "hm"));
+  const auto turn = [](const std::string& role, const std::string& more) {
+    return refusal(R"({"messages": [{"role": "user", "content": "x"}, {"role": ")" + role + R"(", "content": "y", )" +
+                   more + "}]}");
+  };
+  for (const auto* more : {R"("train": false)", R"("train": 0)", R"("loss_scale": 0.5)", R"("loss_scale": 2)"}) {
+    INFO(more);
+    CHECK(says(turn("assistant", more), "which is not followed"));
+  }
+  CHECK(says(turn("user", R"("train": true)"), "'train' of a turn of role 'user' is true"));
+  CHECK(turn("assistant", R"("train": true, "loss_scale": 1.0, "weight": 1)").empty());
+  CHECK(turn("user", R"("train": false)").empty());
+  const auto beside = [](const std::string& rest) { return refusal(messages_with("\"x\"", rest)); };
+  CHECK(says(beside(R"(, "label": false)"), "'label' changes what the sample says or teaches"));
+  CHECK(says(beside(R"(, "history": [["a", "b"]])"), "'history' changes"));
+  CHECK(beside(R"(, "label": true, "history": [])").empty());
+  CHECK(beside(R"(, "label": 3, "history": null)").empty());
+  const auto calls = R"({"conversations": [{"from": "human", "value": "x"}, {"from": "gpt", "value": "y"},
+      {"from": "function_call", "value": "{\"name\": \"f\", \"arguments\": {}}", "thinking": "hm"}]})";
+  CHECK(says(refusal(calls), "have a thought or a name of their own"));
+}
+
+TEST_CASE("sample: a developer is the system, and paths may stand as Hugging Face writes them") {
+  const auto told = parse_sample(
+      R"({"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "x"}]})", "/");
+  CHECK(told.turns.at(0).role == "system");
+  const auto* path = R"({"path": "a.png", "bytes": null})";
+  CHECK(parts_of(messages_with("\"x\"", std::string(R"(, "images": [)") + path + "]")) == "[/d/a.png]x");
+  CHECK(parts_of(messages_with("\"x\"", std::string(R"(, "image": )") + path)) == "[/d/a.png]x");
+  CHECK(parts_of(messages_with(std::string(R"([{"type": "image", "image": )") + path + "}]", "")) == "[/d/a.png]");
+  CHECK(says(refusal(messages_with("\"x\"", R"(, "images": [{"path": "a.png", "bytes": "Zm9v"}])")), "not a path"));
+}
+
+TEST_CASE("sample: LLaVA-Video marks its videos as pictures") {
+  const auto asked = [](const std::string& text, const std::string& rest) {
+    return R"({"conversations": [{"from": "human", "value": ")" + text +
+           R"("}, {"from": "gpt", "value": "An <image>"}])" + rest + "}";
+  };
+  const std::string video = R"(, "video": "v.mp4")";
+  CHECK(parts_of(asked("<image>\\nWhat?", video)) == "[/d/v.mp4]What?");
+  CHECK(parts_of(asked("<video>\\nIs <image> a mark?", video)) == "[/d/v.mp4]Is <image> a mark?");
+  CHECK(parts_of(asked("<image><video>", R"(, "video": "v.mp4", "image": "a.png")")) == "[/d/a.png][/d/v.mp4]");
+  CHECK(says(refusal(asked("<image>", R"(, "video": "v.mp4", "image": [])")), "more <image> marks"));
+  CHECK(says(refusal(asked("<image><image>", video)), "more <image> marks than the sample has paths (1)"));
+  CHECK(says(advice(asked("What?", video)), "put one <video> for each path"));
 }
 
 TEST_CASE("sample: everything malformed is refused, with what was wrong") {

@@ -4,7 +4,7 @@
 
 namespace antiphon::early {
 
-inline constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGQUIT};
+inline constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT, SIGXCPU};
 
 // Blocks them from now on, also in the program that this process becomes.
 void hold_stop_signals();

@@ -53,9 +53,27 @@ void take_limits(const JsonTable& table, GenerateOptions& o, Texts& taken) {
                   table.integer("no_repeat_ngram_size", 0, 0, most), 0);
   if (!o.min_new_tokens)
     take<int64_t>(taken, "min_new_tokens", o.min_new_tokens, table.integer("min_new_tokens", 0, 0, most), 0);
-  if (!o.suppress_tokens.empty()) return;
-  o.suppress_tokens = ids_of(table, "suppress_tokens");
-  if (!o.suppress_tokens.empty()) taken.push_back(told("suppress_tokens", o.suppress_tokens));
+}
+
+void take_ids(const JsonTable& table, const char* key, std::vector<int64_t>& ids, Texts& taken) {
+  if (!ids.empty()) return;
+  ids = ids_of(table, key);
+  if (!ids.empty()) taken.push_back(told(key, ids));
+}
+
+// Words as lists of ids.
+void take_bad_words(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  constexpr const char* key = "bad_words_ids";
+  const auto* list = table.find(key);
+  if (!list) return;
+  const auto is_word = [](const json& word) {
+    return word.is_array() && !word.empty() &&
+           std::all_of(word.begin(), word.end(), [](const json& id) { return id.is_number_integer() && id >= 0; });
+  };
+  if (!list->is_array() || list->size() > most || !std::all_of(list->begin(), list->end(), is_word))
+    table.refuse(key, "a list of words, each a list of token ids");
+  o.bad_words_ids = list->get<std::vector<std::vector<int64_t>>>();
+  if (!o.bad_words_ids.empty()) taken.push_back(told(key, *list));
 }
 
 // Without do_sample these are without effect there; but [generate] may ask for sampling, which then goes by them.
@@ -132,6 +150,9 @@ GenerationConfig take_generation_config(const std::filesystem::path& folder, Gen
   if (!table.exists()) return {};
   Texts taken;
   take_limits(table, options, taken);
+  take_ids(table, "suppress_tokens", options.suppress_tokens, taken);
+  take_ids(table, "begin_suppress_tokens", options.begin_suppress_tokens, taken);
+  take_bad_words(table, options, taken);
   take_sampling(table, options, taken);
   take_stop_strings(table, options, taken);
   take_beams(table, options, taken);

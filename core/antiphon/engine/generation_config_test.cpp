@@ -26,11 +26,13 @@ TEST_CASE("what changes the likeliest token is taken from the model's directory,
   CHECK(read(folder).repetition_penalty == 1.5);
   folder.write("generation_config.json",
                R"({"repetition_penalty": 1.1, "no_repeat_ngram_size": 3, "suppress_tokens": [5, 7], "max_new_tokens": 9,
-                   "temperature": 0.6, "bad_words_ids": [[1]]})");
+                   "temperature": 0.6, "bad_words_ids": [[1], [2, 3]], "begin_suppress_tokens": [4]})");
   const auto taken = read(folder);
   CHECK(taken.repetition_penalty == 1.1);
   CHECK(taken.no_repeat_ngram_size == 3);
   CHECK(taken.suppress_tokens == std::vector<int64_t>{5, 7});
+  CHECK(taken.begin_suppress_tokens == std::vector<int64_t>{4});
+  CHECK(taken.bad_words_ids == std::vector<std::vector<int64_t>>{{1}, {2, 3}});
   CHECK(taken.limit() == 9);
   CHECK(taken.greedy());
   const auto own =

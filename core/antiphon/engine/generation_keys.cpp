@@ -22,9 +22,7 @@ const std::vector<std::pair<std::string, nlohmann::json>>& absent_generation_key
                                                               {"eta_cutoff", 0},
                                                               {"encoder_repetition_penalty", 1},
                                                               {"encoder_no_repeat_ngram_size", 0},
-                                                              {"bad_words_ids", nullptr},
                                                               {"sequence_bias", nullptr},
-                                                              {"begin_suppress_tokens", nullptr},
                                                               {"forced_bos_token_id", nullptr},
                                                               {"forced_eos_token_id", nullptr},
                                                               {"forced_decoder_ids", nullptr},
@@ -40,8 +38,9 @@ const std::vector<std::pair<std::string, nlohmann::json>>& absent_generation_key
 
 bool is_generation_key(const std::string& key) {
   static const auto* others = new std::set<std::string>{
-      "max_new_tokens", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", "do_sample", "temperature",
-      "top_k", "top_p", "min_p", "min_new_tokens", "stop_strings", "num_beams", "early_stopping", "length_penalty",
+      "max_new_tokens", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", "begin_suppress_tokens",
+      "bad_words_ids", "do_sample", "temperature", "top_k", "top_p", "min_p", "min_new_tokens", "stop_strings",
+      "num_beams", "early_stopping", "length_penalty",
       // without effect from here on
       "eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id",
       // with a softmax over what is left

@@ -36,12 +36,23 @@ void ban_repeats(std::span<float> logits_v, std::span<const int64_t> seen, size_
     if (std::ranges::equal(seen.subspan(begin, n - 1), last)) ban(logits_v, seen[begin + n - 1]);
 }
 
+// The last token of a word whose others the text ends with. A word that is a stop id alone is none.
+void ban_words(std::span<float> logits_v, const TextSoFar& text, const std::vector<std::vector<int64_t>>& words) {
+  for (const auto& word : words) {
+    const auto before = std::span(word).first(word.size() - 1);
+    const bool stops = before.empty() && std::ranges::count(text.stop_ids, word.back()) > 0;
+    if (stops || before.size() > text.seen.size()) continue;
+    if (std::ranges::equal(text.seen.last(before.size()), before)) ban(logits_v, word.back());
+  }
+}
+
 }  // namespace
 
 bool changes_logits(const GenerateOptions& o) {
   return o.repetition_penalty.value_or(1) != 1 || o.presence_penalty.value_or(0) != 0 ||
          o.frequency_penalty.value_or(0) != 0 || o.no_repeat_ngram_size.value_or(0) != 0 ||
-         o.min_new_tokens.value_or(0) != 0 || !o.suppress_tokens.empty();
+         o.min_new_tokens.value_or(0) != 0 || !o.suppress_tokens.empty() || !o.begin_suppress_tokens.empty() ||
+         !o.bad_words_ids.empty();
 }
 
 void process_logits(std::span<float> logits_v, const TextSoFar& text, const GenerateOptions& o) {
@@ -52,9 +63,12 @@ void process_logits(std::span<float> logits_v, const TextSoFar& text, const Gene
       presence != 0 || frequency != 0)
     penalize_answer(logits_v, answer, presence, frequency);
   ban_repeats(logits_v, text.seen, static_cast<size_t>(o.no_repeat_ngram_size.value_or(0)));
+  ban_words(logits_v, text, o.bad_words_ids);
   if (std::ssize(answer) < o.min_new_tokens.value_or(0))
     for (const int32_t id : text.stop_ids) ban(logits_v, id);
   for (const int64_t id : o.suppress_tokens) ban(logits_v, id);
+  if (answer.empty())
+    for (const int64_t id : o.begin_suppress_tokens) ban(logits_v, id);
 }
 
 void process_rows(const at::Tensor& rows, std::span<const TextSoFar> texts, const GenerateOptions& o) {

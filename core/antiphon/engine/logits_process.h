@@ -1,5 +1,6 @@
 // Changes to the logits of the next token that depend on the text so far. Source: transformers,
-// generation/logits_process.py: RepetitionPenalty, NoRepeatNGram, MinNewTokensLength and SuppressTokens, in this order.
+// generation/logits_process.py: RepetitionPenalty, NoRepeatNGram, NoBadWords, MinNewTokensLength, SuppressTokens and
+// SuppressTokensAtBegin, in this order.
 // Presence and frequency penalties, after the first: logit -= frequency * count + presence * (count > 0), where count
 // is how often the answer has the token (OpenAI, API reference, "Frequency and presence penalties").
 #pragma once

@@ -38,6 +38,8 @@ const config::Table<GenerateOptions>& generate_table() {
                  {.min = 0, .max = 1000000})
           .field("suppress_tokens", &O::suppress_tokens, "ids that never come; empty: those of generation_config.json",
                  {.min = 0})
+          .field("begin_suppress_tokens", &O::begin_suppress_tokens,
+                 "ids that no answer begins with; empty: those of generation_config.json", {.min = 0})
           .field("stop", &O::stop, "texts that end an answer, which ends before them")
           .field("num_beams", &O::num_beams,
                  "beam search with so many beams, whose best answer counts; 1: none. Not with a temperature",

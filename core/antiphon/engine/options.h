@@ -16,7 +16,8 @@ struct GenerateOptions {
   std::optional<double> top_p = std::nullopt, min_p = std::nullopt, repetition_penalty = std::nullopt;
   std::optional<double> presence_penalty = std::nullopt, frequency_penalty = std::nullopt;
   std::optional<int64_t> no_repeat_ngram_size = std::nullopt, min_new_tokens = std::nullopt;
-  std::vector<int64_t> suppress_tokens = {};
+  std::vector<int64_t> suppress_tokens = {}, begin_suppress_tokens = {};
+  std::vector<std::vector<int64_t>> bad_words_ids = {};  // of the model's directory alone
   std::vector<std::string> stop = {};
   std::optional<int64_t> num_beams = std::nullopt;
   std::optional<double> length_penalty = std::nullopt;

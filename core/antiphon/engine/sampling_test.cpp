@@ -137,13 +137,22 @@ TEST_CASE("tokens that were there before are penalised, repeats and unwanted one
   CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 3}) == kLogits);
   CHECK(after({}, {.no_repeat_ngram_size = 3}) == kLogits);
   CHECK(after({}, {.suppress_tokens = {1, 99}})[1] == -INFINITY);
+  CHECK(after({0, 3}, {.begin_suppress_tokens = {2}})[2] == -INFINITY);
+  CHECK(after({0, 3, 1}, {.begin_suppress_tokens = {2}}) == kLogits);
+  // 1 ends an answer.
+  CHECK(after({0, 3}, {.bad_words_ids = {{1}, {2}, {3, 4}, {0, 3, 0}, {9, 3, 3}, {7, 0, 3, 3}}}) ==
+        std::vector<float>{-INFINITY, kLogits[1], -INFINITY, kLogits[3], -INFINITY});
+  CHECK(after({5, 0, 3}, {.bad_words_ids = {{0, 3, 0}, {3, 3, 1}}})[0] == -INFINITY);
   CHECK(after({0, 3, 1, -1, 1}, {.presence_penalty = 0.5, .frequency_penalty = 0.25}) ==
         std::vector<float>{1.0f, 2.0f, -2.0f, 2.0f, 0.5f});  // of the answer alone
   CHECK(after({1, 1, 4}, {.min_new_tokens = 2})[1] == -INFINITY);
   CHECK(after({1, 1, 4, 4}, {.min_new_tokens = 2}) == kLogits);
   CHECK_FALSE(changes_logits({}));
-  for (const auto& options :
-       std::vector<GenerateOptions>{{.presence_penalty = 1}, {.frequency_penalty = 1}, {.min_new_tokens = 1}})
+  for (const auto& options : std::vector<GenerateOptions>{{.presence_penalty = 1},
+                                                          {.frequency_penalty = 1},
+                                                          {.min_new_tokens = 1},
+                                                          {.begin_suppress_tokens = {1}},
+                                                          {.bad_words_ids = {{1}}}})
     CHECK(changes_logits(options));
   const std::vector<int64_t> seen{1};
   const auto logits = at::tensor(kLogits).expand({2, -1});

@@ -6,15 +6,17 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/eval/evaluate.h>
 #include <antiphon/eval/json_schema.h>
-#include <antiphon/eval/metrics.h>
+#include <antiphon/eval/normalizer.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace antiphon::eval {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::string_view kBegin = "<tool_call>", kEnd = "</tool_call>";
+constexpr std::string_view kMarks[] = {"<|python_tag|>", "[TOOL_CALLS]"};  // of Llama 3, of Mistral
 
 json parsed_or_null(std::string_view text) {
   JsonProblem problem;
@@ -22,12 +24,13 @@ json parsed_or_null(std::string_view text) {
   return problem.problem.empty() ? value : json();
 }
 
-// {"name", "arguments"} of a call as it is written, or of {"function": {…}}; null if it is none.
+// {"name", "arguments"} of a call as it is written, or of {"function": {…}}; null if it is none. Llama 3 calls the
+// arguments parameters.
 json call_of(const json& value) {
   if (!value.is_object()) return nullptr;
   const auto& inner = value.contains("function") && value["function"].is_object() ? value["function"] : value;
   if (!inner.contains("name") || !inner["name"].is_string()) return nullptr;
-  auto arguments = inner.value("arguments", json::object());
+  auto arguments = inner.value(inner.contains("arguments") ? "arguments" : "parameters", json::object());
   if (arguments.is_string())
     if (auto said = parsed_or_null(arguments.get<std::string>()); said.is_object()) arguments = std::move(said);
   return {{"name", inner["name"]}, {"arguments", std::move(arguments)}};
@@ -40,6 +43,18 @@ json calls_of(const json& value) {
     if (calls.back().is_null()) return nullptr;
   }
   return calls.empty() ? json() : calls;
+}
+
+// Between <tool_call> and </tool_call>; null if one of them is none.
+json tagged_calls(std::string_view text) {
+  auto calls = json::array();
+  for (auto at = text.find(kBegin); at != std::string_view::npos; at = text.find(kBegin, at)) {
+    at += kBegin.size();
+    const auto stop = text.find(kEnd, at);
+    calls.push_back(call_of(parsed_or_null(trim(text.substr(at, stop == text.npos ? stop : stop - at)))));
+    if (calls.back().is_null()) return nullptr;
+  }
+  return calls;
 }
 
 json expected_calls(const Sample& sample) {
@@ -57,16 +72,13 @@ std::string task_of(const Sample& sample) {
 }  // namespace
 
 json calls_in(std::string_view text) {
-  constexpr std::string_view begin = "<tool_call>", end = "</tool_call>";
-  if (text.find(begin) == std::string_view::npos) return calls_of(parsed_or_null(trim(text)));
-  auto calls = json::array();
-  for (auto at = text.find(begin); at != std::string_view::npos; at = text.find(begin, at)) {
-    at += begin.size();
-    const auto stop = text.find(end, at);
-    calls.push_back(call_of(parsed_or_null(trim(text.substr(at, stop == text.npos ? stop : stop - at)))));
-    if (calls.back().is_null()) return nullptr;
-  }
-  return calls;
+  // First as a whole: the marks may stand in its arguments.
+  if (auto calls = calls_of(parsed_or_null(trim(text))); !calls.is_null()) return calls;
+  if (text.find(kBegin) != std::string_view::npos) return tagged_calls(text);
+  for (const auto mark : kMarks)
+    if (const auto at = text.find(mark); at != std::string_view::npos)
+      return calls_of(parsed_or_null(trim(text.substr(at + mark.size()))));
+  return nullptr;
 }
 
 bool valid_calls(const json& calls, const json& tools) {

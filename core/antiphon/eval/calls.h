@@ -13,9 +13,10 @@
 
 namespace antiphon::eval {
 
-// The calls in a text: a JSON object {"name", "arguments"}, a list of them, or any number of them each between
-// <tool_call> and </tool_call> (Hermes, Qwen). `arguments` that are a text of JSON become what it says. A list; null if
-// the text is none of that.
+// The calls in a text: a JSON object {"name", "arguments"} or a list of them, also after <|python_tag|> (Llama 3) or
+// [TOOL_CALLS] (Mistral), or any number of them each between <tool_call> and </tool_call> (Hermes, Qwen). Without
+// `arguments`, `parameters` are these (Llama 3); if they are a text of JSON, what it says. A list; null if the text is
+// none of that.
 nlohmann::json calls_in(std::string_view text);
 
 // Whether each call is to one of the tools, a list of {"name", "parameters"} or {"type": "function", "function": {…}},
@@ -29,6 +30,7 @@ bool refuses(std::string_view answer, const std::vector<std::string>& phrases);
 // call_accuracy (the same calls as expected, in order) and schema_validity (against the sample's tools); of one with
 // task = "refusal": refusal_rate; of any other, if `judges_refusals`: over_refusal.
 using CallMetrics = std::map<std::string, std::pair<double, double>>;
+constexpr const char* kCallMetrics[] = {"call_accuracy", "schema_validity", "refusal_rate", "over_refusal"};
 CallMetrics call_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
                          bool judges_refusals);
 // Whether any sample's task is to refuse.

@@ -47,6 +47,27 @@ TEST_CASE("calls: as an object, a list, or between tags; with arguments that are
   CHECK(calls_in(std::string(100000, '[')).is_null());
 }
 
+TEST_CASE("calls: as Llama 3 and Mistral write them") {
+  const json one{{"name", "stop"}, {"arguments", {{"a", 1}}}}, list = json::array({one});
+  const std::string llama = R"({"name": "stop", "parameters": {"a": 1}})";
+  CHECK(calls_in(llama) == list);
+  CHECK(calls_in(R"({"type": "function", "function": {"name": "stop", "parameters": "{\"a\": 1}"}})") == list);
+  CHECK(calls_in("<|python_tag|>" + llama) == list);
+  CHECK(calls_in("I look.\n<|python_tag|> " + llama + "\n") == list);
+  CHECK(calls_in("<tool_call>" + llama + "</tool_call>") == list);
+  CHECK(calls_in(R"([TOOL_CALLS][{"name": "stop", "arguments": {"a": 1}, "id": "abcdefghi"}])") == list);
+  CHECK(calls_in("[TOOL_CALLS] [" + one.dump() + ", " + llama + "]") == json::array({one, one}));
+  CHECK(calls_in(R"({"name": "stop", "arguments": {"a": 1}, "parameters": {"a": 2}})") == list);
+  CHECK(calls_in(R"({"name": "stop", "parameters": {"a": "[TOOL_CALLS]<tool_call>"}})") ==
+        json::array({json{{"name", "stop"}, {"arguments", {{"a", "[TOOL_CALLS]<tool_call>"}}}}}));
+  for (const std::string text : {"<|python_tag|>", "[TOOL_CALLS]", "[TOOL_CALLS][]", "<|python_tag|>print(1)"})
+    CHECK(calls_in(text).is_null());
+  CHECK(calls_in("[TOOL_CALLS]" + llama + " and more").is_null());
+  CHECK(value(call_metrics(sample_of("tool_call", R"({"name": "set_timer", "arguments": {"minutes": 5}})"),
+                           R"({"name": "set_timer", "parameters": {"minutes": 5}})", EvalOptions(), false),
+              "call_accuracy") == 1);
+}
+
 TEST_CASE("calls: valid are those of a tool with arguments that its schema allows") {
   CHECK(valid(R"({"name": "set_timer", "arguments": {"minutes": 5, "label": "rice"}})"));
   CHECK(valid(R"({"name": "set_timer", "arguments": {"minutes": 5.0}})"));
@@ -121,6 +142,9 @@ TEST_CASE("calls: what is said of an answer depends on its sample's task") {
   CHECK(call_metrics(of_refusal, "I can't.", options, true).size() == 1);
   CHECK(call_metrics(sample_of("", "yes"), "I can't", options, false).empty());
   CHECK(value(call_metrics(sample_of("", "yes"), "I can't", options, true), "over_refusal") == 1);
+  for (const auto& sample : {of_call, of_refusal})
+    for (const auto& [name, metric] : call_metrics(sample, other, options, true))
+      CHECK(std::ranges::find(kCallMetrics, name) != std::end(kCallMetrics));
   CHECK(asks_for_refusals({of_call, of_refusal}));
   CHECK_FALSE(asks_for_refusals({of_call, sample_of("", "yes")}));
 }

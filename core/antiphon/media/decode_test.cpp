@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include <fmt/format.h>
+
 #include <antiphon/media/audio/sound_length.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/image/resize.h>
@@ -99,6 +101,39 @@ TEST_CASE("the content decides, not the name") {
   CHECK(says(refusal([] { decode_video(fixture("tone.wav"), {.frames = 1}); }), "holds no video"));
   CHECK(says(refusal([] { decode_image({}); }), "empty"));
   CHECK(says(refusal([] { decode_audio({}, 16000); }), "empty"));
+}
+
+TEST_CASE("formats that are not read are told by name, with what converts them") {
+  const auto text = [](const char* mark, size_t size) { return std::string(mark, size) + std::string(200, '\0'); };
+  std::string tga = text("\0\0\x0A", 3);  // packed RGB
+  tga[12] = tga[14] = 3, tga[16] = 24;
+  const std::pair<const char*, std::string> pictures[] = {{"HEIC", text("\0\0\0\030ftypheim", 12)},
+                                                          {"HEIF", text("\0\0\0\030ftypmsf1", 12)},
+                                                          {"HEIF", text("\0\0\0\030ftypmif2", 12)},
+                                                          {"BigTIFF", text("II+\0", 4)},
+                                                          {"BigTIFF", text("MM\0+", 4)},
+                                                          {"PPM, PGM or PBM", text("P6\n3 2\n255\n", 11)},
+                                                          {"ICO", text("\0\0\1\0", 4)},
+                                                          {"PCX", text("\x0A\x05\1\x08", 4)},
+                                                          {"QOI", text("qoif", 4)},
+                                                          {"TGA", tga}};
+  for (const auto& [name, bytes] : pictures) try {
+      decode_image(bytes);
+      FAIL(name);
+    } catch (const Error& error) {
+      CHECK(says(error.message(), fmt::format("pictures of the kind {} are not read: ", name)));
+      CHECK(says(error.fix(), "magick 'FILE[0]' picture.png"));
+    }
+  tga[16] = 7;  // bits that no TGA has
+  for (const std::string& bytes : {tga, text("P8\n", 3), text("P6x", 3), text("\n\n\n", 3), text("", 0)})
+    CHECK(says(refusal([&] { decode_image(bytes); }), "not a picture: unknown format"));
+  try {
+    decode_audio(text("NIST_1A\n   1024\n", 16), 16000);
+    FAIL("a SPHERE file");
+  } catch (const Error& error) {
+    CHECK(says(error.message(), "sounds of the kind NIST SPHERE are not read"));
+    CHECK(says(error.fix(), "sph2pipe -f wav FILE sound.wav"));
+  }
 }
 
 TEST_CASE("frames of a video are those on screen at the times asked for") {

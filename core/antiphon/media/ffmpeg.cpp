@@ -32,6 +32,14 @@ constexpr const char* kPictureCodecs = "png,webp,bmp,tiff";
 
 std::atomic<int> threads_taken = 0;
 
+// What FFmpeg would decode to another sound than the file's; nullptr: nothing. It fails at the packets of ALAC that are
+// not packed, and would go on without them; the number of NMS ADPCM in a WAV it takes for that of AMR.
+const char* misread(const AVCodecParameters& sound) {
+  constexpr uint32_t nms_adpcm = 0x38;
+  if (sound.codec_id == AV_CODEC_ID_ALAC && sound.bits_per_raw_sample == 20) return "ALAC of 20 bits";
+  return sound.codec_id == AV_CODEC_ID_AMR_NB && sound.codec_tag == nms_adpcm ? "NMS ADPCM" : nullptr;
+}
+
 // Without the usual prefix, which contains a heap address.
 void to_debug_log(void*, int level, const char* format, va_list arguments) {
   if (level > AV_LOG_WARNING) return;
@@ -104,6 +112,9 @@ void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::st
   if (!decoder || !listed(decoder->name, parameters ? kCodecs : kPictureCodecs))
     fail(ErrorKind::data, fmt::format("the {} is coded as {}, which is not accepted", what, avcodec_get_name(codec)),
          "convert it, for example to H.264 with AAC, to FLAC, or to PNG");
+  if (const char* coding = parameters ? misread(*parameters) : nullptr)
+    fail(ErrorKind::data, fmt::format("the {} is coded as {}, which is not accepted", what, coding),
+         "convert it by another program than FFmpeg, say: sndfile-convert -pcm24 FILE sound.wav");
   context_.reset(static_cast<AVCodecContext*>(allocated(avcodec_alloc_context3(decoder))));
   if (parameters && avcodec_parameters_to_context(context_.get(), parameters) < 0)
     fail(ErrorKind::data, fmt::format("the description of the {} is damaged", what));

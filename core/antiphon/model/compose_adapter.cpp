@@ -19,8 +19,13 @@ namespace {
 namespace fs = std::filesystem;
 using config::Value;
 
-// As it is written, or beside the adapter.
+bool has(const fs::path& directory, const char* name) {
+  return is_folder(directory, ErrorKind::weights) && path_exists(directory / name, ErrorKind::weights);
+}
+
+// In the same folder, as it is written, or beside the adapter.
 fs::path base_of(const fs::path& directory, const JsonTable& config) {
+  if (holds_adapter(directory)) return directory;
   const auto name = config.text(kPeftBaseModel, "");
   for (const auto& base : {fs::path(name), directory / name})
     if (!name.empty() && is_folder(base, ErrorKind::weights) && !is_adapter_folder(base))
@@ -50,9 +55,11 @@ void add_to_slot(Value& model, const std::string& slot, const std::string& plugi
 }  // namespace
 
 bool is_adapter_folder(const fs::path& directory) {
-  return is_folder(directory, ErrorKind::weights) &&
-         path_exists(directory / "adapter_config.json", ErrorKind::weights) &&
-         !path_exists(directory / "config.json", ErrorKind::weights);
+  return has(directory, "adapter_config.json") && !has(directory, "config.json");
+}
+
+bool holds_adapter(const fs::path& directory) {
+  return has(directory, "adapter_config.json") && has(directory, "config.json");
 }
 
 Value compose_adapter(const fs::path& directory) {
@@ -60,7 +67,7 @@ Value compose_adapter(const fs::path& directory) {
   const JsonTable config(files.config, weights::adapter_config_path(directory));
   const auto base = base_of(directory, config);
   const auto plugin = method_of(config);
-  auto model = compose(base.string());
+  auto model = compose_model(base.string());
   const auto* llm = model.find("llm");
   if (!llm || !llm->find("part")) return add_to_slot(model, "llm", plugin, directory), model;
   files.tensors = weights::adapter_tensors(directory);

@@ -6,6 +6,7 @@
 #include <antiphon/component/pipeline_pass.h>
 #include <antiphon/model/dual_encoder.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/model/part_slot.h>
 #include <antiphon/model/reward_model.h>
 #include <antiphon/model/slot.h>
 
@@ -64,9 +65,10 @@ std::unique_ptr<Model> build(ModelSpec& spec) {
   config::Problems problems;
   check_head(spec, problems);
   problems.throw_if_any();
-  if (spec.graph == "dual_encoder") return DualEncoder::build(spec);
-  auto model = build_language_model(spec);
-  if (!model->lm().llm().writes())
+  const bool pairs = spec.graph == "dual_encoder";
+  auto model = pairs ? DualEncoder::build(spec) : build_language_model(spec);
+  check_adapters_inside(*model);
+  if (!pairs && !model->lm().llm().writes())
     fail(ErrorKind::config,
          fmt::format("model.llm.plugin = \"{}\" makes vectors of texts and writes none", spec.llm.plugin),
          "set model.graph = \"dual_encoder\", or take a language model");

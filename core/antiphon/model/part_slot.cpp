@@ -6,6 +6,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/model/compose_adapter.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/check_parameters.h>
 
@@ -150,6 +151,30 @@ std::vector<PartSlot> slots_of(Model& whole) {
   }
   if (const auto* head = whole.head_spec()) all.push_back(slot(PartKind::head, 0, "head", "", *head));
   return all;
+}
+
+void check_adapters_inside(Model& model) {
+  const auto slots = slots_of(model);
+  const auto parts = model.parts();
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const auto& slot = slots[i];
+    if (slot.kind == PartKind::peft || slot.weights.empty() || !holds_adapter(slot.weights)) continue;
+    auto files = weights::adapter_files(slot.weights);
+    files.tensors = weights::adapter_tensors(slot.weights);
+    if (part_of(std::move(files), adapter_place(slot.origin.weights, slot.origin.part, parts[i].names)).taken.empty())
+      continue;
+    std::error_code missing;
+    const bool taken = std::ranges::any_of(slots, [&](const PartSlot& other) {
+      return other.kind == PartKind::peft && std::filesystem::equivalent(other.origin.weights, slot.weights, missing);
+    });
+    if (!taken)
+      fail(ErrorKind::weights,
+           fmt::format("[{}] {} holds an adapter beside the model (adapter_config.json), and no peft slot takes it",
+                       slot.section(), slot.weights),
+           fmt::format("take the model as `antiphon compose {}` prints it, with the adapter; for the model alone, move "
+                       "adapter_config.json out of the directory",
+                       slot.weights));
+  }
 }
 
 void load_parts(Model& model, const LoadSettings& settings, size_t first) {

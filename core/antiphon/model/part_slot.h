@@ -20,6 +20,10 @@ struct PartSlot {
 // In the order of Model::parts(). Errors as in origin_of().
 std::vector<PartSlot> slots_of(Model& model);
 
+// Error(weights) if a slot's directory holds an adapter beside the model, which transformers puts on the model, that
+// changes this part, and no method's slot takes its values from there.
+void check_adapters_inside(Model& model);
+
 // Puts into the parts from the first on what their slots' weights give, if they give any: a run's trained values, an
 // adapter, what the part's directory has; initialises the others.
 void load_parts(Model& model, const LoadSettings& settings, size_t first = 0);

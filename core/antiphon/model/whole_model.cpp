@@ -78,6 +78,10 @@ config::Value WholeModel::compose() const { return family_->compose(pretrained_,
 
 PretrainedConfig pretrained_for(const std::string& weights, const std::string& part) {
   if (weights.empty()) return {};
+  if (path_exists(weights, ErrorKind::weights) && !is_folder(weights, ErrorKind::weights) &&
+      !weights::is_checkpoint_file(weights))
+    fail(ErrorKind::weights, weights + " is neither a folder nor a file of weights",
+         "give a Hugging Face directory, or a .safetensors, .gguf, .nemo, .bin, .pt, .pth or .ckpt file");
   if (part.empty()) {
     auto pretrained = weights::read_pretrained_config(weights);
     if (pretrained.empty() && is_folder(weights, ErrorKind::weights))
@@ -97,7 +101,11 @@ std::vector<NameRule> whole_names(const std::string& weights, const std::string&
 }
 
 config::Value compose(const std::string& directory) {
-  if (is_adapter_folder(directory)) return compose_adapter(directory);
+  const bool adapter = is_adapter_folder(directory) || holds_adapter(directory);
+  return adapter ? compose_adapter(directory) : compose_model(directory);
+}
+
+config::Value compose_model(const std::string& directory) {
   const auto pretrained = weights::read_pretrained_config(directory);
   const auto plugin = plugin::component_reading("language_model", model_type(pretrained, directory));
   if (plugin.empty()) return WholeModel(directory).compose();

@@ -36,7 +36,9 @@ PretrainedConfig pretrained_for(const std::string& weights, const std::string& p
 // NameMap::whole for them; empty if the checkpoint is the component's own.
 std::vector<NameRule> whole_names(const std::string& weights, const std::string& part);
 
-// The [model] table of a directory: of a whole model, of a language model alone, or of a PEFT adapter for one of these.
+// The [model] table of the directory of a whole model or of a language model alone, without an adapter in it.
+config::Value compose_model(const std::string& directory);
+// The same, or of a PEFT adapter for one of these, which may lie in the model's own directory.
 config::Value compose(const std::string& directory);
 // Replaces the key `from` of a [model] table by what it stands for; the table's other keys win.
 void expand_from(config::Value& model);

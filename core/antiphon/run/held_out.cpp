@@ -8,6 +8,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/passes.h>
+#include <antiphon/eval/calls.h>
 #include <antiphon/eval/controls.h>
 #include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/same_run.h>
@@ -26,7 +27,8 @@ struct HeldOut::Sums {
   double loss = 0;
   int64_t good = 0, failed = 0, not_finite = 0;
   std::map<std::string, std::pair<double, double>> metrics;
-  std::vector<double> answers;  // of each answer metric its counts, one after the other
+  // Of each answer metric its counts, then of each of kCallMetrics its sum and count, one after the other.
+  std::vector<double> answers;
 };
 
 namespace {
@@ -61,14 +63,14 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement&
                                                     : std::vector<eval::AnswerMetric>()),
       spellings_(metrics_.empty() ? text::Spellings() : read_spellings(loaded.config)) {
   generation_ = loaded.config.generate;
-  if (!metrics_.empty()) {
+  if (loaded.config.train.eval_answers > 0) {
     engine::read_generation_config(loaded.config.model.llm.weights, generation_);
     engine::check_options(generation_);
   }
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     try {
-      Set set{load_set(split, loaded, objective.needs().candidates), {}, {}};
+      Set set{load_set(split, loaded, objective.needs().candidates), {}, {}, false};
       log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.right.samples.size(),
                             loaded.config.train.eval_every));
       if (!set.right.compares) add_controls(name, set);
@@ -88,6 +90,7 @@ void HeldOut::add_controls(const std::string& name, Set& set) {
   const auto& samples = set.right.samples;
   const auto answered = std::min(samples.size(), static_cast<size_t>(loaded_.config.train.eval_answers));
   set.answered.assign(samples.begin(), samples.begin() + static_cast<long>(answered));
+  set.judges_refusals = eval::asks_for_refusals(set.answered);
   const bool media = std::ranges::any_of(samples, [](const Sample& sample) { return !sample.media.empty(); });
   for (const auto& control : loaded_.config.train.eval_controls) try {
       if (!media) fail(ErrorKind::data, "the set has no media");
@@ -180,27 +183,44 @@ eval::Evaluator HeldOut::answering() {
   return evaluator;
 }
 
-HeldOut::Sums HeldOut::answered(const std::string& name, const std::vector<Sample>& samples) {
+size_t HeldOut::counts_of_answers() const {
+  size_t counts = 2 * std::size(eval::kCallMetrics);
+  for (const auto& metric : metrics_) counts += metric.counts({}).size();
+  return counts;
+}
+
+void HeldOut::add_answer(const Sample& sample, const std::string& predicted, bool judges_refusals,
+                         std::vector<double>& counts) const {
+  const auto& options = loaded_.config.eval;
+  const auto pair = eval::pair_of(predicted, eval::expected_answer(sample), options, spellings_);
+  auto* to = counts.data();
+  for (const auto& metric : metrics_)
+    for (const double count : metric.counts(pair)) *to++ += count;
+  auto judged = eval::call_metrics(sample, predicted, options, judges_refusals);
+  for (const auto* name : eval::kCallMetrics) {
+    const auto [sum, count] = judged[name];
+    *to++ += sum, *to++ += count;
+  }
+}
+
+HeldOut::Sums HeldOut::answered(const std::string& name, const Set& set) {
+  const auto& samples = set.answered;
   const auto evaluator = answering();
   const auto outcomes = evaluator.answers(samples, [&](size_t) { look_for_stop(/*all=*/false); });
   tell_of_failures(name, outcomes, "answered");
   Sums sums;
-  for (const auto& metric : metrics_) sums.answers.resize(sums.answers.size() + metric.counts({}).size(), 0.0);
+  sums.answers.resize(counts_of_answers(), 0.0);
   size_t shown = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
     sums.failed += !outcomes[i].failure.empty();
     if (!outcomes[i].failure.empty()) continue;
     ++sums.good;
-    const auto expected = eval::expected_answer(samples[i]);
-    const auto pair = eval::pair_of(outcomes[i].predicted, expected, loaded_.config.eval, spellings_);
-    auto* to = sums.answers.data();
-    for (const auto& metric : metrics_)
-      for (const double count : metric.counts(pair)) *to++ += count;
+    add_answer(samples[i], outcomes[i].predicted, set.judges_refusals, sums.answers);
     if (shown++ < kShown)
       answers_.push_back({{"set", name},
                           {"id", samples[i].id},
                           {"question", question_of(samples[i])},
-                          {"expected", expected},
+                          {"expected", eval::expected_answer(samples[i])},
                           {"predicted", outcomes[i].predicted}});
   }
   return placement_.has_loss() ? sums : Sums();  // all of its block know the same
@@ -224,15 +244,13 @@ HeldOut::Sums HeldOut::together(bool all, const std::function<Sums()>& work) con
   }
   if (!group_) return sums;
   if (all && mesh_.stages > 1) sums = told_by(mesh_.last_of(0), sums);
-  size_t of_answers = 0;  // one that has failed has none, and is waited for
-  for (const auto& metric : metrics_) of_answers += metric.counts({}).size();
   std::vector<double> numbers{sums.loss,
                               static_cast<double>(sums.good),
                               static_cast<double>(sums.failed),
                               static_cast<double>(sums.not_finite),
                               static_cast<double>(stopped),
                               failure && !stopped ? 1.0 : 0.0};
-  sums.answers.resize(of_answers, 0.0);
+  sums.answers.resize(counts_of_answers(), 0.0);  // one that has failed has none, and is waited for
   numbers.insert(numbers.end(), sums.answers.begin(), sums.answers.end());
   const auto total = at::tensor(numbers, at::kDouble);
   group_->sum(total);
@@ -243,7 +261,7 @@ HeldOut::Sums HeldOut::together(bool all, const std::function<Sums()>& work) con
   if (all) return sums;
   sums.loss = value[0], sums.good = static_cast<int64_t>(value[1]);
   sums.failed = static_cast<int64_t>(value[2]), sums.not_finite = static_cast<int64_t>(value[3]);
-  sums.answers.assign(value + 6, value + 6 + of_answers);
+  sums.answers.assign(value + 6, value + numbers.size());
   return sums;
 }
 
@@ -257,7 +275,7 @@ bool HeldOut::wants_answers(int64_t step, bool last) const {
 std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference, bool answers) {
   std::map<std::string, double> values;
   answers_.clear();
-  if (!metrics_.empty()) values["eval/answers"] = 0;
+  if (loaded_.config.train.eval_answers > 0) values["eval/answers"] = 0;
   for (const auto& [name, set] : sets_) {
     const auto prefix = "eval/" + name + "/";
     const auto& right = set.right;
@@ -277,7 +295,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference,
         values[prefix + "loss_" + control] = of.loss / static_cast<double>(of.good);
     }
     if (!answers || right.compares) continue;
-    const auto written = together(false, [&] { return answered(name, set.answered); });
+    const auto written = together(false, [&] { return answered(name, set); });
     values["eval/answers"] += static_cast<double>(written.good);
     values[prefix + "failed"] += static_cast<double>(written.failed);
     if (written.good == 0) continue;
@@ -286,6 +304,10 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference,
       const auto size = metric.counts({}).size();
       values[prefix + metric.name] = metric.score(rest.first(size));
       rest = rest.subspan(size);
+    }
+    for (const auto* metric : eval::kCallMetrics) {
+      if (rest[1] > 0) values[prefix + metric] = rest[0] / rest[1];
+      rest = rest.subspan(2);
     }
   }
   return values;

@@ -26,9 +26,10 @@ class HeldOut {
   // "eval/NAME/loss", the mean over samples as `antiphon eval` has it in the formats of training, and of sets with
   // candidates what the objective says: "eval/NAME/rewards/margins"; "failed" and "not_finite" count samples. With
   // train.eval_controls "eval/NAME/loss_shuffled", …; with `answers` of the first train.eval_answers samples what
-  // eval.metrics names: "eval/NAME/wer", and of all sets "eval/answers", how many there are. Leaves parameters and
-  // random generators as they are. `reference`: what the objective compares with; nullptr: the model as it is.
-  // Error(preempted) if a stop is asked for meanwhile, of any process.
+  // eval.metrics names: "eval/NAME/wer", what eval::call_metrics() says: "eval/NAME/call_accuracy", and of all sets
+  // "eval/answers", how many there are. Leaves parameters and random generators as they are. `reference`: what the
+  // objective compares with; nullptr: the model as it is. Error(preempted) if a stop is asked for meanwhile, of any
+  // process.
   std::map<std::string, double> measure(checkpoint::Reference* reference, bool answers);
   // Whether answers are to be written after a step.
   bool wants_answers(int64_t step, bool last) const;
@@ -42,6 +43,7 @@ class HeldOut {
     LoadedSet right;
     std::map<std::string, std::vector<Sample>> controls;  // by name
     std::vector<Sample> answered;
+    bool judges_refusals = false;  // whether any of these, of all processes, asks for a refusal
   };
   struct Sums;
   void add_controls(const std::string& name, Set& set);
@@ -51,7 +53,10 @@ class HeldOut {
   Sums measured(const std::string& name, const LoadedSet& set, const std::vector<Sample>& samples,
                 checkpoint::Reference* reference) const;
   eval::Evaluator answering();
-  Sums answered(const std::string& name, const std::vector<Sample>& samples);
+  size_t counts_of_answers() const;
+  void add_answer(const Sample& sample, const std::string& predicted, bool judges_refusals,
+                  std::vector<double>& counts) const;
+  Sums answered(const std::string& name, const Set& set);
   // The sums of all processes.
   Sums told_by(int rank, const Sums& own) const;
   Sums together(bool all, const std::function<Sums()>& work) const;

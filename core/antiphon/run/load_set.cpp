@@ -46,7 +46,7 @@ LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, i
         check_candidates(sample, set, compared);
         loaded.preparer.prepare_group(sample);
         set.compares = loaded.model->pairs() || !sample.candidates.empty();
-        unread.tell(records.path(), records.line(i), sample.unread);
+        unread.tell(records.path(), records.line(i), loaded.preparer.unread(sample));
         set.samples.push_back(std::move(sample));
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::data) throw;

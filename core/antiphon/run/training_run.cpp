@@ -28,6 +28,7 @@ LoadedModel opened(const OpenOptions& open, Processes& processes) {
          "name the folder of the run, e.g. --set train.output=runs/first");
   check_can_write(std::filesystem::path(said.train.output) / "config.toml", ErrorKind::config);
   processes.meet(said, open_device(open.device));
+  check_on_oom(said, processes.group() != nullptr);
   return LoadedModel(open, processes.shared_by());
 }
 

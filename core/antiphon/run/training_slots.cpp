@@ -79,7 +79,20 @@ std::unique_ptr<Objective> objective_of(RunConfig& config, const model::Model& m
   return objective;
 }
 
+void check_on_oom(const RunConfig& config, bool several_processes) {
+  const auto& on_oom = config.train.on_oom;
+  if (on_oom == "stop") return;
+  if (several_processes)
+    fail(ErrorKind::config, fmt::format("train.on_oom = \"{}\" is for one process", on_oom),
+         "leave it out, or train with one process");
+  if (config.parallel.offload_optimizer || config.parallel.offload_frozen)
+    fail(ErrorKind::config,
+         fmt::format("train.on_oom = \"{}\" beside parallel.offload_optimizer or parallel.offload_frozen", on_oom),
+         "leave one of the two out");
+}
+
 TrainingSlots slots_of_training(RunConfig& config, model::Model& model) {
+  check_on_oom(config, /*several_processes=*/false);
   check_precision(model.lm(), config.precision);
   TrainingSlots slots{objective_of(config, model), build_update_rule(config.train.optimizer)};
   check_smoothing(*slots.objective, config.objective.plugin, config.train);

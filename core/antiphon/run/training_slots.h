@@ -17,14 +17,18 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
 // give, and for what [eval] says of dual encoders: a template without a place, a model that is not one.
 std::unique_ptr<Objective> objective_of(RunConfig& config, const model::Model& model);
 
+// Error(config) if train.on_oom lets a step go that other processes wait in, or of which something lies on the host.
+void check_on_oom(const RunConfig& config, bool several_processes);
+
 struct TrainingSlots {
   std::unique_ptr<Objective> objective;
   std::unique_ptr<UpdateRule> rule;
 };
 
 // Those of a model that is trained, before its weights are read. Error(config), too, for all that training would refuse
-// then: as objective_of(); label smoothing and z-loss of an objective that is not the mean loss of tokens; formats of
-// [precision] that its weights cannot be kept in; [[train.groups]] that match nothing.
+// then: train.on_oom beside what lies on the host; as objective_of(); label smoothing and z-loss of an objective that
+// is not the mean loss of tokens; formats of [precision] that its weights cannot be kept in; [[train.groups]] that
+// match nothing.
 TrainingSlots slots_of_training(RunConfig& config, model::Model& model);
 
 }  // namespace antiphon::run

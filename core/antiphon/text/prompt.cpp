@@ -295,7 +295,7 @@ Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) cons
     messages.push_back({{"role", turn.role}, {"content", lists ? std::move(list) : joined(list)}});
     if (!turn.reasoning.empty()) messages.back()["reasoning_content"] = guard_(turn.reasoning);
     if (!turn.tool_calls.empty()) messages.back()["tool_calls"] = guarded_json(turn.tool_calls, "tool_calls");
-    if (!turn.tool.empty()) messages.back().update(guarded_json(Json::parse(turn.tool)));
+    if (!turn.more.empty()) messages.back().update(guarded_json(Json::parse(turn.more)));
   }
   return messages;
 }

@@ -41,7 +41,7 @@ struct Turn {
   bool trained = true;         // for an assistant's turn: it is supervised
   // JSON texts, given to the template as they are; empty: none.
   std::string tool_calls = {};  // an assistant's: a list of objects
-  std::string tool = {};        // a tool's: an object of "name" and "tool_call_id"
+  std::string more = {};        // an object of what else the message has: "name", "tool_call_id", "thinking"
 };
 
 struct Prompt {
@@ -90,6 +90,8 @@ class PromptBuilder {
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                   const std::string& tools = {}) const;
   bool is_captions() const { return !template_; }
+  // Whether there is a template, and it reads such a key of messages.
+  bool reads(std::string_view key) const { return template_ && template_->reads_of_messages(key); }
   // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                     const std::string& tools = {}) const;

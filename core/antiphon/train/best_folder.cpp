@@ -31,9 +31,11 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
 
 void keep(const fs::path& checkpoint, const fs::path& best) {
   const auto temporary = best / (".tmp-" + checkpoint.filename().string());
+  std::error_code error;
+  fs::remove_all(temporary, error);  // of a process that was killed
+  check(error, "remove", temporary);
   make_folder(temporary, kKind);
   for (const auto& file : entries_of(checkpoint, kKind)) link_or_copy(file, temporary / file.filename());
-  std::error_code error;
   fs::rename(temporary, best / checkpoint.filename(), error);
   check(error, "rename", temporary);
 }

@@ -114,6 +114,12 @@ const config::Table<TrainOptions>& train_table() {
           .field("recompute", &O::recompute,
                  "activation recomputation: none, full, or of each stack of blocks the first N: they keep their inputs "
                  "only and are computed again in the backward pass, for less memory and up to a third more time")
+          .field(
+              "on_oom", &O::on_oom,
+              "of a step for which there is no memory: stop: the run ends (exit code 7); split: its largest batch is "
+              "computed in two, again and again; skip: it is left out, as one that split cannot help. Ten such in a "
+              "row end the run. For one process",
+              {.choices = {"stop", "split", "skip"}})
           .field("offload_activations", &O::offload_activations,
                  "with recompute: what blocks keep, their inputs, waits for the backward pass in the host's memory")
           .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})

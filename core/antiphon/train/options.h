@@ -60,6 +60,7 @@ struct TrainOptions {
   RampOptions ramp;
   config::Value recompute = "none";  // see recompute.h
   bool offload_activations = false;
+  std::string on_oom = "stop";  // see trainer_memory.cpp
   OptimizerOptions optimizer;
   std::vector<GroupOptions> groups;
   ScheduleOptions schedule;

@@ -84,7 +84,7 @@ RunFolder::~RunFolder() {
 
 void RunFolder::remove_leftovers() const {
   if (!writes()) return;
-  checkpoint::remove_unfinished(checkpoints());
+  for (const auto& folder : {checkpoints(), path_ / "kept", path_ / "best"}) checkpoint::remove_unfinished(folder);
   size_t removed = 0;
   for (const auto& path : entries_of(path_, ErrorKind::config))
     if (is_own(path)) removed += remove_temporaries(path, std::chrono::seconds(0), ErrorKind::config);

@@ -173,6 +173,10 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/batch_fill", static_cast<double>(result.drawn.tokens) / room},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
+  if (options_.on_oom != "stop") {
+    metrics["train/oom_splits"] = static_cast<double>(splits_);
+    metrics["train/oom_skips"] = static_cast<double>(skipped_without_memory_);
+  }
   if (options_.verify.every > 0 || options_.verify.spike > 0)
     metrics["train/verified_steps"] = static_cast<double>(verified_);
   metrics["train/loader_wait"] = metrics["train/data_wait_seconds"] / std::max(seconds, 1e-9);
@@ -216,7 +220,8 @@ void Trainer::average_statistics() {
   for (auto& [running, before, sum] : statistics_) {
     if (!placement_.leads()) sum.zero_();  // the first of its cell has it
     if (auto* group = agreement_.group()) group->sum(sum);
-    running.copy_(sum.div_(static_cast<double>(batches_)));
+    const auto batches = agreement_.group() ? batches_ : std::ssize(step_rows_);  // of which one may have become two
+    running.copy_(sum.div_(static_cast<double>(batches)));
   }
 }
 

@@ -38,7 +38,7 @@ struct StepResult {
   StepMetrics metrics;               // of the objective
   double lr_ratio = 0;               // of the learning rate to its peak
   double loss_scale = 1;             // of this step's gradients
-  bool skipped = false;              // the gradient was not finite
+  bool skipped = false;              // the gradient was not finite, or there was no memory
   std::vector<int> not_finite = {};  // of several processes those whose own loss was not
 };
 
@@ -87,6 +87,10 @@ class Trainer {
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
   void compute_once(std::vector<model::Batch>& batches, StepResult& result);
+  void forget_pass();  // before the step is computed once more
+  bool compute_if_it_fits(std::vector<model::Batch>& batches, StepResult& result);
+  bool split_largest(std::vector<model::Batch>& batches);
+  void skip_without_memory(const std::vector<model::Batch>& batches, StepResult& result);
   bool is_verified(const StepResult& result);
   void verify(std::vector<model::Batch> batches, StepResult again, double loss);
   // What is known of a batch before its pass.
@@ -177,6 +181,7 @@ class Trainer {
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   int64_t agreed_stop_ = 0;  // why all have agreed that there is no next step, so that they can write a checkpoint
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0, verified_ = 0;
+  int64_t splits_ = 0, skipped_without_memory_ = 0, without_memory_ = 0;  // the last: steps in a row
   double loss_average_ = 0;
   double shown_waited_ = 0, shown_sent_ = 0;
   profile::Profiler* profiler_ = nullptr;

@@ -198,9 +198,15 @@ void Trainer::compute_once(std::vector<model::Batch>& batches, StepResult& resul
 
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
   const bool verifies = options_.verify.every > 0 || options_.verify.spike > 0;
-  const auto before = verifies ? batches : std::vector<model::Batch>();  // as they are before media are encoded
+  const bool again = verifies || options_.on_oom != "stop";
+  auto before = again ? batches : std::vector<model::Batch>();  // as they are before media are encoded
   const auto begun = result;
-  compute_once(batches, result);
+  while (!compute_if_it_fits(batches, result)) {
+    result = begun, batches = before;
+    if (options_.on_oom != "split" || !split_largest(batches)) return skip_without_memory(batches, result);
+    before = batches;
+  }
+  without_memory_ = 0;
   if (verifies && is_verified(result)) verify(before, begun, result.loss);
 }
 
@@ -219,7 +225,7 @@ void Trainer::compute_step(std::vector<model::Batch>& batches, StepResult& resul
   beacon::step(step_ + 1, name_list(samples));
   if (loss_scale_) result.loss_scale = loss_scale_->value();
   compute(batches, result);
-  update(result, samples);
+  if (!result.skipped) update(result, samples);
 }
 
 StepResult Trainer::step() {

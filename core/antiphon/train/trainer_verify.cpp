@@ -50,6 +50,12 @@ bool Trainer::is_verified(const StepResult& result) {
   return true;
 }
 
+void Trainer::forget_pass() {
+  for (const auto& parameter : placement_.own(model_.trainable_parameters())) parameter.tensor->mutable_grad().reset();
+  put_statistics_back();
+  keep_statistics();
+}
+
 // `again`: the step's result as it was before it was computed to this loss.
 void Trainer::verify(std::vector<model::Batch> batches, StepResult again, double loss) {
   const TraceScope scope("verification");
@@ -57,9 +63,7 @@ void Trainer::verify(std::vector<model::Batch> batches, StepResult again, double
   const auto trained = placement_.own(model_.trainable_parameters());
   const bool exact = model_.lm().device().is_cpu();
   const auto first = gradient_prints(trained, exact);
-  for (const auto& parameter : trained) parameter.tensor->mutable_grad().reset();
-  put_statistics_back();
-  keep_statistics();
+  forget_pass();
   compute_once(batches, again);
   ++verified_;
   const auto what = described(differing(first, gradient_prints(trained, exact)), loss, again.loss, exact);

@@ -83,6 +83,19 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
 
 }  // namespace
 
+bool is_checkpoint_file(const fs::path& path) {
+  std::error_code missing;
+  return fs::is_regular_file(path, missing) &&
+         (path.extension() == ".safetensors" || is_torch_file(path) || is_gguf(path) || is_nemo(path));
+}
+
+bool has_checkpoint(const fs::path& folder) {
+  return std::ranges::any_of(kCheckpointNames, [&](const auto& names) {
+    return path_exists(folder / names.first, ErrorKind::weights) ||
+           path_exists(folder / names.second, ErrorKind::weights);
+  });
+}
+
 Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
   if (is_folder(path, ErrorKind::weights)) {
     open_folder();

@@ -14,6 +14,11 @@ namespace antiphon::weights {
 inline constexpr std::array<std::pair<const char*, const char*>, 2> kCheckpointNames{
     {{"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}}};
 
+// Whether a Checkpoint can be of this file, which is no folder, by its name and kind: nothing is read.
+bool is_checkpoint_file(const std::filesystem::path& path);
+// Whether a folder has a file of tensors, or the index of several.
+bool has_checkpoint(const std::filesystem::path& folder);
+
 // How many tensors of a folder have other names than those behind the prefix; 0 without a file.
 int64_t tensors_outside(const std::filesystem::path& folder, const std::string& prefix);
 

@@ -3,6 +3,7 @@
 #include <arrow/array.h>
 #include <arrow/scalar.h>
 #include <arrow/type.h>
+#include <arrow/util/float16.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,6 +29,7 @@ class Row {
   Json list(const arrow::Array& items, int64_t begin, int64_t end, const std::string& column);
   Json object(const arrow::StructArray& array, int64_t i, const std::string& column);
   Json add_media(std::string bytes, std::string path, const std::string& column);
+  Json finite(double value, const std::string& column) const;
   template <class Number>
   Json number(const arrow::Array& array, int64_t i, const std::string& column) const;
 };
@@ -60,12 +62,16 @@ Json Row::text(std::string_view bytes, const std::string& column) const {
   return std::string(bytes);
 }
 
+Json Row::finite(double value, const std::string& column) const {
+  if (!std::isfinite(value))
+    fail(ErrorKind::data, fmt::format("the column '{}' holds no number here: {}", shown(column), value));
+  return value;
+}
+
 template <class Number>
 Json Row::number(const arrow::Array& array, int64_t i, const std::string& column) const {
   const auto value = static_cast<const Number&>(array).Value(i);
-  if constexpr (std::is_floating_point_v<decltype(value)>)
-    if (!std::isfinite(value))
-      fail(ErrorKind::data, fmt::format("the column '{}' holds no number here", shown(column)));
+  if constexpr (std::is_floating_point_v<std::remove_const_t<decltype(value)>>) return finite(value, column);
   return value;
 }
 
@@ -109,6 +115,10 @@ Json Row::value(const arrow::Array& array, int64_t i, const std::string& column)
     case arrow::Type::UINT16: return number<arrow::UInt16Array>(array, i, column);
     case arrow::Type::UINT32: return number<arrow::UInt32Array>(array, i, column);
     case arrow::Type::UINT64: return number<arrow::UInt64Array>(array, i, column);
+    case arrow::Type::HALF_FLOAT: {
+      const auto bits = static_cast<const arrow::HalfFloatArray&>(array).Value(i);
+      return finite(arrow::util::Float16::FromBits(bits).ToFloat(), column);
+    }
     case arrow::Type::FLOAT: return number<arrow::FloatArray>(array, i, column);
     case arrow::Type::DOUBLE: return number<arrow::DoubleArray>(array, i, column);
     case arrow::Type::STRING:
@@ -121,6 +131,10 @@ Json Row::value(const arrow::Array& array, int64_t i, const std::string& column)
     }
     case arrow::Type::LARGE_LIST: {
       const auto& lists = static_cast<const arrow::LargeListArray&>(array);
+      return list(*lists.values(), lists.value_offset(i), lists.value_offset(i + 1), column);
+    }
+    case arrow::Type::FIXED_SIZE_LIST: {
+      const auto& lists = static_cast<const arrow::FixedSizeListArray&>(array);
       return list(*lists.values(), lists.value_offset(i), lists.value_offset(i + 1), column);
     }
     case arrow::Type::STRUCT: return object(static_cast<const arrow::StructArray&>(array), i, column);
@@ -139,20 +153,30 @@ Json Row::value(const arrow::Array& array, int64_t i, const std::string& column)
   fail(ErrorKind::data,
        fmt::format("the column '{}' is of the type {}, which is not read", shown(column),
                    shown(array.type()->ToString())),
-       "leave the column out, or write it as texts, numbers, lists and structs");
+       "write it as texts, numbers, lists and structs");
+}
+
+// Whatever is wrong with one column, the others can be read without it.
+Json value_of(const arrow::RecordBatch& batch, int k, int64_t row, Row& reader) {
+  const auto& column = batch.schema()->field(k)->name();
+  try {
+    return reader.value(*batch.column(k), row, column);
+  } catch (const Error& error) {
+    const auto fix = error.fix().empty() ? "" : error.fix() + ", or ";
+    fail(error.kind(), error.message(),
+         fmt::format("{}leave out the column if nothing needs it: ignore = [\"{}\"]", fix, shown(column)));
+  }
 }
 
 }  // namespace
 
-DataRecord record_of(const arrow::RecordBatch& batch, int64_t row, const Renamed& renamed) {
+DataRecord record_of(const arrow::RecordBatch& batch, int64_t row) {
   Row reader;
   auto object = Json::object();
   for (int k = 0; k < batch.num_columns(); ++k) {
     const auto& column = batch.schema()->field(k)->name();
-    const auto other = renamed.find(column);
-    const auto& key = other == renamed.end() ? column : other->second;
-    if (object.contains(key)) fail(ErrorKind::data, fmt::format("two columns are called '{}'", shown(key)));
-    if (!batch.column(k)->IsNull(row)) object[key] = reader.value(*batch.column(k), row, key);
+    if (object.contains(column)) fail(ErrorKind::data, fmt::format("two columns are called '{}'", shown(column)));
+    if (!batch.column(k)->IsNull(row)) object[column] = value_of(batch, k, row, reader);
   }
   DataRecord record{object.dump(), 0, std::move(reader.media)};
   if (record.bytes.size() > kMaxRecordBytes)

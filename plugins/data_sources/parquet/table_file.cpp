@@ -43,19 +43,16 @@ auto TableFile::guarded(Call call) const {
   }
 }
 
-TableFile::TableFile(const std::filesystem::path& path, Renamed renamed, std::shared_ptr<Cursors> cursors)
-    : cursors_(std::move(cursors)), file_(std::make_shared<ByteFile>(path)), renamed_(std::move(renamed)) {
+TableFile::TableFile(const std::filesystem::path& path, const std::set<std::string>& ignored,
+                     std::shared_ptr<Cursors> cursors)
+    : cursors_(std::move(cursors)), file_(std::make_shared<ByteFile>(path)) {
   const auto size = static_cast<uint64_t>(file_->GetSize().ValueOrDie());
   if (size == 0) fail(ErrorKind::data, shown(path.string()) + " is empty", "fetch the file again");
   footer_ = guarded([&]() -> arrow::Result<std::shared_ptr<parquet::FileMetaData>> {
     return parquet::ParquetFileReader::Open(file_, parquet::ReaderProperties(cursors_->pool()))->metadata();
   });
-  for (const auto& [column, key] : renamed_)
-    if (footer_->schema()->group_node()->FieldIndex(column) < 0)
-      fail(ErrorKind::data,
-           fmt::format("{} has no column '{}', which 'rename' calls '{}'", shown(path.string()), shown(column),
-                       shown(key)),
-           "name a column of the table: source_options = { rename = { image = \"jpg\" } }");
+  for (int k = 0; k < footer_->num_columns(); ++k)
+    if (!ignored.contains(footer_->schema()->GetColumnRoot(k)->name())) read_columns_.push_back(k);
   for (int g = 0; g < footer_->num_row_groups(); ++g) {
     first_rows_.push_back(size_);
     const auto rows = footer_->RowGroup(g)->num_rows();
@@ -69,6 +66,12 @@ TableFile::TableFile(const std::filesystem::path& path, Renamed renamed, std::sh
 }
 
 TableFile::~TableFile() { cursors_->close(*this); }
+
+std::set<std::string> TableFile::columns() const {
+  std::set<std::string> names;
+  for (int k = 0; k < footer_->num_columns(); ++k) names.insert(footer_->schema()->GetColumnRoot(k)->name());
+  return names;
+}
 
 std::unique_ptr<Cursor> TableFile::open_cursor(int group) const {
   const auto meta = footer_->RowGroup(group);
@@ -84,7 +87,7 @@ std::unique_ptr<Cursor> TableFile::open_cursor(int group) const {
     builder.memory_pool(cursors_->pool())->properties(arrow_reading);
     auto cursor = std::make_unique<Cursor>(Cursor{this, group, {}, {}, {}});
     ARROW_ASSIGN_OR_RAISE(cursor->file, builder.Build());
-    ARROW_ASSIGN_OR_RAISE(cursor->reader, cursor->file->GetRecordBatchReader({group}));
+    ARROW_ASSIGN_OR_RAISE(cursor->reader, cursor->file->GetRecordBatchReader({group}, read_columns_));
     return cursor;
   });
 }
@@ -129,7 +132,7 @@ DataRecord TableFile::read(int64_t index) const {
   const auto batch = cursor->batch;
   const auto begin = cursor->begin;
   cursors_->keep(std::move(cursor));
-  auto record = record_of(*batch, row - begin, renamed_);
+  auto record = record_of(*batch, row - begin);
   record.number = index + 1;
   return record;
 }

@@ -1,6 +1,7 @@
 // {"instruction", "input"?, "output", "system"?, "history"?: [[QUESTION, ANSWER], …], "images"?, "tools"?}, or with
 // "query" and "response" or "prompt" and "completion" in place of "instruction" and "output", or with "input" and
-// "output" alone.
+// "output" alone. "prompt" and "completion" may also be lists of messages: what the assistant says in the prompt is not
+// learnt.
 //
 // The question is the instruction, a line end and the input, as LLaMA-Factory and ms-swift have it; the chat template
 // does the rest. Sources: Stanford Alpaca, README.md (Data Release); LLaMA-Factory, data/README.md (alpaca format);
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 
 namespace antiphon::alpaca {
@@ -51,6 +53,21 @@ std::vector<Pair> pairs_in(const Json& record) {
   return found;
 }
 
+// TRL's conversational prompt and completion.
+bool is_talk(const Json& record) {
+  return records::has_list(record, "prompt") && records::has_list(record, "completion") && !record.contains("label") &&
+         pairs_in(record).empty() &&
+         std::ranges::none_of(kOthers, [&](const char* key) { return record.contains(key); });
+}
+
+void read_talk(Record& record) {
+  auto& turns = record.sample.turns;
+  turns = records::read_message_list(record.object.at("prompt"), "prompt", record);
+  for (auto& turn : turns) turn.trained = turn.role != "assistant";
+  auto last = records::read_message_list(record.object.at("completion"), "completion", record);
+  std::ranges::move(last, std::back_inserter(turns));
+}
+
 void add_turn(const char* role, const std::string& text, Record& record) {
   records::add_text(text, false, record.sample.turns.emplace_back(SampleTurn{role, {}}), record);
 }
@@ -82,26 +99,31 @@ class Alpaca : public RecordFormat {
     return "texts 'instruction' and 'output', 'query' and 'response', 'prompt' and 'completion', or 'input' and "
            "'output'";
   }
-  bool recognises(const Json& record) const override { return !pairs_in(record).empty(); }
+  bool recognises(const Json& record) const override { return !pairs_in(record).empty() || is_talk(record); }
   std::set<std::string> keys() const override {
     auto keys = records::keys_beside_turns();
     keys.insert({"instruction", "input", "output", "query", "response", "prompt", "completion", "history", "tools"});
     return keys;
   }
   Sample read(const Json& object, const MediaFolder& folder) const override {
-    const auto pairs = pairs_in(object);
-    if (pairs.empty()) fail(ErrorKind::data, "the record has no " + expects());
-    if (pairs.size() > 1)
-      fail(ErrorKind::data, fmt::format("the record has both texts '{}' and '{}', and '{}' and '{}'", pairs[0].question,
-                                        pairs[0].answer, pairs[1].question, pairs[1].answer));
     Record record(object, folder);
-    read_history(record);
-    add_turn("user", question_of(object, pairs.front().question), record);
-    add_turn("assistant", records::text_of(object, pairs.front().answer, "the record"), record);
+    is_talk(object) ? read_talk(record) : read_pair(record);
     record.media.place_unmarked(record.sample);
     records::read_system(record);
     records::read_tools(record);
     return finished(std::move(record));
+  }
+
+ private:
+  void read_pair(Record& record) const {
+    const auto pairs = pairs_in(record.object);
+    if (pairs.empty()) fail(ErrorKind::data, "the record has no " + expects());
+    if (pairs.size() > 1)
+      fail(ErrorKind::data, fmt::format("the record has both texts '{}' and '{}', and '{}' and '{}'", pairs[0].question,
+                                        pairs[0].answer, pairs[1].question, pairs[1].answer));
+    read_history(record);
+    add_turn("user", question_of(record.object, pairs.front().question), record);
+    add_turn("assistant", records::text_of(record.object, pairs.front().answer, "the record"), record);
   }
 };
 

@@ -2,7 +2,8 @@
 //   {"image" | "images" | "audio" | …, "caption" or "text"}
 //   {media, "context" or "question", "answers" or "answer"}: texts; or lists of the same length, which are turns
 //   {media, "texts": [{"user", "assistant"}, …]}: turns
-// A medium may stand under "file_name", and what is heard under "sentence", "transcription" or "transcript".
+// A medium may stand under "file_name", and what is heard under "sentence", "transcription" or "transcript". Of sounds
+// "offset" (or "start") and "duration" (or "end") name pieces, as in NeMo's manifests.
 //
 // Sources: Megatron Energon, docs/source/basic/flavors (CaptioningSample, VQASample); NeMo, avlm/data/energon
 // (AVLMEnergonQASample); img2dataset, README.md (output format); datasets, docs/source/image_dataset.mdx (file_name);
@@ -11,6 +12,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/record/media_names.h>
+#include <antiphon/component/record/pieces.h>
 #include <antiphon/component/record/turns.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -120,6 +122,7 @@ class Captioned : public RecordFormat {
     keys.insert({"question", "context", "texts", "file_name", "answer_weights"});
     keys.insert(kAnswers.begin(), kAnswers.end()), keys.insert(kCaptions.begin(), kCaptions.end());
     keys.insert(answer_keys_.begin(), answer_keys_.end());
+    keys.merge(records::piece_keys());
     return keys;
   }
   Sample read(const Json& object, const MediaFolder& folder) const override {
@@ -139,6 +142,7 @@ class Captioned : public RecordFormat {
     else
       for (size_t i = 0; i < questions.size(); ++i) add(questions[i], answers[i], record);
     record.media.place_unmarked(record.sample);
+    records::read_pieces(object, record.sample);
     records::read_system(record);
     return finished(std::move(record));
   }

@@ -80,7 +80,7 @@ void read_places(const Json& record, Document& document) {
       fail(ErrorKind::data, fmt::format("place {} has {}; expected a text or an image", i,
                                         texts[i].is_null() ? "neither a text nor an image" : "both"));
     if (texts[i].is_null())
-      document.add_picture(string_in(pictures[i], "images"));
+      document.add_picture(string_in(records::path_within(pictures[i]), "images"));
     else
       document.add_text(string_in(texts[i], "texts"));
   }

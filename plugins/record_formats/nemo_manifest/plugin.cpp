@@ -1,5 +1,6 @@
 // {"audio_filepath": PATH or [PATH…], "offset"?, "duration"?, "text" or "answer", "context" or "question"?, "lang"?, …}
-// {"conversations": [{"from": "User" | "Assistant", "type": "text" | "audio", "value", "offset"?, "duration"?}]}
+// {"conversations": [{"from": "User" | "Assistant", "type": "text" | "audio" | "image" | "video", "value",
+// "offset"?, "duration"?}]}
 //
 // Recordings come first, then the question, unless it holds marks for them. Turns of one speaker in a row are one turn.
 // Sources: NeMo, docs/source/asr/datasets.rst (manifest format) and
@@ -8,6 +9,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/component/record/pieces.h>
 #include <antiphon/component/record/record_keys.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -58,15 +60,20 @@ void read_turn(const Json& object, Record& record) {
   if (!object.is_object()) fail(ErrorKind::data, "an element of 'conversations' is not an object");
   const auto& type = records::text_of(object, "type", "a conversation turn");
   records::check_keys(object, {"from", "value", "type", "offset", "duration"}, "conversations: ", record.sample.unread);
-  if (type != "text" && type != "audio")
-    fail(ErrorKind::data, fmt::format("a turn has the type '{}'; expected text or audio", shown(type)));
+  const auto modality = records::modality_of(type);
+  if (type != "text" && !modality)
+    fail(ErrorKind::data, fmt::format("a turn has the type '{}'; expected text, audio, image or video", shown(type)));
+  if (modality == Modality::video) records::check_whole_video(object);
   const auto role = role_of(records::text_of(object, "from", "a conversation turn"));
   auto& turns = record.sample.turns;
   auto& turn = !turns.empty() && turns.back().role == role ? turns.back() : turns.emplace_back(SampleTurn{role, {}});
-  if (type == "audio")
+  const auto& value = records::text_of(object, "value", "a conversation turn");
+  if (!modality)
+    turn.parts.push_back({value});
+  else if (modality == Modality::audio)
     turn.parts.push_back({{}, recording_in(object, record)});
   else
-    turn.parts.push_back({records::text_of(object, "value", "a conversation turn")});
+    turn.parts.push_back({{}, record.media.add(record.sample, *modality, value)});
 }
 
 }  // namespace

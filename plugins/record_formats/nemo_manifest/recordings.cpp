@@ -3,37 +3,19 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
-
-#include <cmath>
+#include <antiphon/component/record/pieces.h>
 
 namespace antiphon::nemo_manifest {
 namespace {
 
 using records::Json;
 
-// Seconds, or `otherwise` if there is no value; null is none, for NeMo writes it so.
-double seconds_in(const Json& value, const char* key, double otherwise) {
-  if (value.is_null()) return otherwise;
-  const double seconds = value.is_number() ? value.get<double>() : std::nan("");
-  if (std::isfinite(seconds) && seconds >= 0) return seconds;
-  fail(ErrorKind::data, fmt::format("'{}' is not a time", key), "give seconds, as a number of 0 or more");
-}
-
-// The k-th of `count` values, or the one that holds for all.
-Json value_at(const Json& object, const char* key, size_t k, size_t count) {
-  const auto it = object.find(key);
-  if (it == object.end()) return nullptr;
-  if (!it->is_array()) return *it;
-  if (it->size() != count)
-    fail(ErrorKind::data, fmt::format("'{}' lists {} times for {} recordings", key, it->size(), count));
-  return (*it)[k];
-}
-
-int64_t add_piece(const std::string& path, const Json& begin, const Json& length, records::Record& record) {
+// The piece that the k-th of `count` values says.
+int64_t add_piece(const std::string& path, const Json& object, size_t k, size_t count, records::Record& record) {
   const auto index = record.media.add(record.sample, Modality::audio, path);
   auto& ref = record.sample.media.back();
-  ref.begin = seconds_in(begin, "offset", 0);
-  ref.seconds = seconds_in(length, "duration", ref.seconds);
+  ref.begin = records::seconds_in(records::value_at(object, "offset", k, count), "offset", 0);
+  ref.seconds = records::seconds_in(records::value_at(object, "duration", k, count), "duration", ref.seconds);
   return index;
 }
 
@@ -48,15 +30,13 @@ std::vector<int64_t> recordings_of(records::Record& record) {
   std::vector<int64_t> indexes;
   for (size_t k = 0; k < paths.size(); ++k) {
     if (!paths[k].is_string()) fail(ErrorKind::data, "'audio_filepath' is neither a path nor a list of paths");
-    indexes.push_back(add_piece(paths[k].get<std::string>(), value_at(object, "offset", k, paths.size()),
-                                value_at(object, "duration", k, paths.size()), record));
+    indexes.push_back(add_piece(paths[k].get<std::string>(), object, k, paths.size(), record));
   }
   return indexes;
 }
 
 int64_t recording_in(const Json& turn, records::Record& record) {
-  return add_piece(records::text_of(turn, "value", "a turn of audio"), value_at(turn, "offset", 0, 1),
-                   value_at(turn, "duration", 0, 1), record);
+  return add_piece(records::text_of(turn, "value", "a turn of audio"), turn, 0, 1, record);
 }
 
 }  // namespace antiphon::nemo_manifest

@@ -16,13 +16,17 @@
 namespace antiphon::preference_record {
 namespace {
 
+std::string shown_by(const MediaRef& ref) {
+  return fmt::format("\1{} {} {}\1", ref.bytes.key(), ref.begin, ref.seconds);
+}
+
 // All that a turn says, thoughts, calls and media too, whatever form the record gives it.
 std::string said(const std::vector<SampleTurn>& turns, const Sample& sample) {
   std::string all;
   for (const auto& turn : turns) {
-    all += fmt::format("{}\n{}\n{}\n{}\n", turn.role, turn.reasoning, turn.tool_calls, turn.tool);
+    all += fmt::format("{}\n{}\n{}\n{}\n", turn.role, turn.reasoning, turn.tool_calls, turn.more);
     for (const auto& part : turn.parts)
-      all += part.media < 0 ? part.text : "\1" + sample.media.at(static_cast<size_t>(part.media)).bytes.key() + "\1";
+      all += part.media < 0 ? part.text : shown_by(sample.media.at(static_cast<size_t>(part.media)));
     all += '\0';
   }
   return all;

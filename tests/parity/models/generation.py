@@ -23,11 +23,11 @@ WITHOUT_EFFECT = {
     "output_attentions": True, "output_hidden_states": True, "output_scores": True, "output_logits": True, "return_dict_in_generate": True,
     "transformers_version": "4.0.0", "_from_model_config": True,
 }
-TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1,
+TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "begin_suppress_tokens": [1], "bad_words_ids": [[1], [4, 5]], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1,
          "min_new_tokens": 5, "stop_strings": ["x"], "num_beams": 2}
 NAMED = {"max_length": 50, "min_length": 5, "max_time": 1.0, "num_beam_groups": 2, "diversity_penalty": 0.5,
          "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "top_h": 0.4, "typical_p": 0.5, "epsilon_cutoff": 3e-4, "eta_cutoff": 3e-4,
-         "encoder_repetition_penalty": 1.2, "encoder_no_repeat_ngram_size": 2, "bad_words_ids": [[1]], "sequence_bias": [[[1], 2.0]], "begin_suppress_tokens": [1],
+         "encoder_repetition_penalty": 1.2, "encoder_no_repeat_ngram_size": 2, "sequence_bias": [[[1], 2.0]],
          "forced_bos_token_id": 1, "forced_eos_token_id": 1, "exponential_decay_length_penalty": [5, 1.1], "remove_invalid_values": True, "token_healing": True, "guidance_scale": 1.5,
          "watermarking_config": {"bias": 2.0}, "num_return_sequences": 2, "cache_implementation": "quantized"}
 
@@ -91,7 +91,8 @@ def answers(bench):
     for keys in [dict(repetition_penalty=1.4), dict(repetition_penalty=0.6), dict(no_repeat_ngram_size=1), dict(no_repeat_ngram_size=2), dict(suppress_tokens=common),
                  dict(repetition_penalty=2.0, no_repeat_ngram_size=2, suppress_tokens=common[:2]), dict(do_sample=True, temperature=0.7, top_k=1, repetition_penalty=1.2),
                  dict(do_sample=True, top_p=1e-4, no_repeat_ngram_size=3), dict(do_sample=True, temperature=2.0, min_p=1.0, suppress_tokens=common),
-                 dict(repetition_penalty=1.3, temperature=0.2, top_k=3)]:
+                 dict(repetition_penalty=1.3, temperature=0.2, top_k=3), dict(begin_suppress_tokens=[answer[0] for answer in free]),
+                 dict(bad_words_ids=[[common[0]], free[0][3:5], free[1][5:8], [*prompts[2][-2:], free[2][0]], [*prompts[1], free[1][0]], [3] * 40])]:
         write(folder, **keys, max_new_tokens=24)
         model = LlamaForCausalLM.from_pretrained(folder)
         expected = [theirs_of(model, prompt) for prompt in prompts]
@@ -111,7 +112,7 @@ def answers(bench):
 BEAMS = [dict(num_beams=2), dict(num_beams=4), dict(num_beams=3, length_penalty=0.0), dict(num_beams=3, length_penalty=2.5), dict(num_beams=3, length_penalty=-1.0),
          dict(num_beams=3, early_stopping=True), dict(num_beams=4, early_stopping="never"), dict(num_beams=4, early_stopping="never", length_penalty=-0.5),
          dict(num_beams=5, early_stopping=True, length_penalty=0.3, min_new_tokens=6), dict(num_beams=3, repetition_penalty=1.7), dict(num_beams=4, no_repeat_ngram_size=2, length_penalty=1.5),
-         dict(num_beams=2, suppress_tokens=[5, 9, 11], min_new_tokens=12), dict(num_beams=1, min_new_tokens=9)]
+         dict(num_beams=2, suppress_tokens=[5, 9, 11], min_new_tokens=12), dict(num_beams=3, begin_suppress_tokens=[5, 9], bad_words_ids=[[11], [4, 7]]), dict(num_beams=1, min_new_tokens=9)]
 
 
 def beams(bench):

@@ -12,15 +12,25 @@
 namespace antiphon::records {
 namespace {
 
+constexpr size_t kMostMedia = 4096;  // of a sample
+
+void check_count(size_t media) {
+  if (media > kMostMedia)
+    fail(ErrorKind::data, fmt::format("the record names more than {} media", kMostMedia),
+         "divide it into several records");
+}
+
 std::string path_in(const Json& value, const std::string& key) {
-  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is not a path", key));
-  return value.get<std::string>();
+  const auto& path = path_within(value);
+  if (!path.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is not a path", key));
+  return path.get<std::string>();
 }
 
 // A path, or a list of them.
 std::vector<std::string> paths_in(const Json& value, const std::string& key) {
-  if (value.is_string()) return {value.get<std::string>()};
+  if (path_within(value).is_string()) return {path_in(value, key)};
   if (!value.is_array()) fail(ErrorKind::data, fmt::format("'{}' is neither a path nor a list of paths", key));
+  check_count(value.size());
   std::vector<std::string> paths;
   for (const auto& path : value) paths.push_back(path_in(path, key));
   return paths;
@@ -57,7 +67,15 @@ std::optional<Modality> modality_of(std::string_view name) {
   return std::nullopt;
 }
 
+const Json& path_within(const Json& value) {
+  if (!value.is_object()) return value;
+  const auto path = value.find("path");
+  const bool named = path != value.end() && path->is_string() && !is_there(value, "bytes");
+  return named ? *path : value;
+}
+
 int64_t RecordMedia::add(Sample& sample, Modality modality, const std::string& name, std::string stream) const {
+  check_count(sample.media.size() + 1);
   sample.media.push_back({modality, found(name, modality, folder_), std::move(stream)});
   return static_cast<int64_t>(sample.media.size()) - 1;
 }
@@ -74,6 +92,12 @@ RecordMedia::RecordMedia(const Json& record, const MediaFolder& folder) : folder
     }
     kinds_.push_back(std::move(kind));
   }
+}
+
+void RecordMedia::mark_videos_as_images() {
+  const auto is_video = [](const Kind& kind) { return kind.modality == Modality::video; };
+  if (std::ranges::all_of(kinds_, [&](const Kind& kind) { return kind.listed == is_video(kind); }))
+    std::ranges::find_if(kinds_, is_video)->mark = "<image>";
 }
 
 int64_t RecordMedia::take_next(Kind& kind, Sample& sample) {

@@ -39,10 +39,14 @@ bool has_turns(const Json& record, const std::string& key, const std::string& ro
 
 bool has_typed_turns(const Json& record) {
   const auto is_typed = [](const Json& turn) {
-    return turn.is_object() && (turn.value("type", Json()) == "text" || turn.value("type", Json()) == "audio");
+    const bool named = turn.is_object() && is_there(turn, "value") && is_there(turn, "from");
+    if (!named || (turn.at("from") != "User" && turn.at("from") != "Assistant" && turn.at("from") != "user" &&
+                   turn.at("from") != "assistant"))
+      return false;
+    const auto type = turn.value("type", Json());
+    return type == "text" || (type.is_string() && modality_of(type.get_ref<const std::string&>()));
   };
-  return has_list(record, "conversations") && !record.at("conversations").empty() &&
-         std::ranges::all_of(record.at("conversations"), is_typed);
+  return has_list(record, "conversations") && std::ranges::any_of(record.at("conversations"), is_typed);
 }
 
 const std::string& text_of(const Json& object, const char* key, std::string_view what) {

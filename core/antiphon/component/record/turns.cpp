@@ -35,6 +35,7 @@ std::string role_of_speaker(const std::string& from) {
 
 std::string role_of_message(const std::string& role) {
   if (role == "tool_call") return "assistant";
+  if (role == "developer") return "system";  // OpenAI's newer name
   return role == "tool_response" || role == "function" ? "tool" : role;
 }
 
@@ -54,10 +55,50 @@ std::set<std::string> read_trained(const Json& object, SampleTurn& turn) {
   return keys;
 }
 
+// "train" (axolotl) and "loss_scale" (ms-swift) of a turn must say what holds anyway: answers are learnt, each as much
+// as the others, unless read_trained() says otherwise, and nothing else is. Returns the keys.
+std::set<std::string> check_learnt(const Json& object, const SampleTurn& turn) {
+  const bool answer = turn.role == "assistant", learnt = answer && turn.trained;
+  const std::set<std::string> keys =
+      answer ? std::set<std::string>{"train", "loss_scale"} : std::set<std::string>{"train"};
+  for (const auto& key : keys)
+    if (is_there(object, key) && (object.at(key) == 1 || object.at(key) == true) != learnt)
+      fail(ErrorKind::data,
+           fmt::format("'{}' of a turn of role '{}' is {}, which is not followed: answers are learnt, and nothing else",
+                       key, shown(turn.role), shown(object.at(key).dump(), 40)),
+           "write \"loss\": false for an answer that is not to be learnt, or take the key out");
+  return keys;
+}
+
+// A thought, and what only a chat template knows, if it does: it gets these as they are, as in transformers. Returns
+// the keys.
+std::set<std::string> read_beside(const Json& object, std::string_view what, SampleTurn& turn) {
+  if (is_there(object, "reasoning_content")) turn.reasoning = text_of(object, "reasoning_content", what);
+  const std::set<std::string> keys{"name", "reasoning", "thinking"};
+  Json beside = Json::object();
+  for (const auto& key : keys)
+    if (is_there(object, key)) beside[key] = object.at(key);
+  if (!beside.empty()) turn.more = beside.dump();
+  auto known = keys;
+  known.insert("reasoning_content");
+  return known;
+}
+
+// Both texts are objects, or empty.
+std::string joined_objects(const std::string& one, const std::string& other) {
+  if (one.empty() || other.empty()) return one + other;
+  auto joined = Json::parse(one);
+  joined.update(Json::parse(other));
+  return joined.dump();
+}
+
 // Calls that stand in a turn of their own belong to the answer before them.
 void add_calls(SampleTurn turn, std::vector<SampleTurn>& turns) {
   if (turns.empty() || turns.back().role != "assistant") return turns.push_back(std::move(turn));
   auto& before = turns.back();
+  if (!turn.reasoning.empty() || !turn.more.empty())
+    fail(ErrorKind::data, "calls that belong to the answer before them have a thought or a name of their own",
+         "give it to the answer");
   if (before.trained != turn.trained)
     fail(ErrorKind::data, "an answer is to be learnt and the calls that belong to it are not, or the reverse",
          "give both the same 'loss' or 'weight'");
@@ -84,6 +125,14 @@ void check_chat(const Json& record, const Json& object, const SampleTurn& turn) 
          "write the label into the turns, or take 'type' or the labels out");
 }
 
+// Whether a user says the mark.
+bool is_marked(const Json& conversation, const char* mark) {
+  return std::ranges::any_of(conversation, [&](const Json& turn) {
+    return turn.is_object() && role_of_speaker(text_in(turn, "from")) == "user" &&
+           text_in(turn, "value").find(mark) != std::string::npos;
+  });
+}
+
 }  // namespace
 
 void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Record& record) {
@@ -97,11 +146,13 @@ SampleTurn read_message(const Json& message, const std::string& list, Record& re
   if (!message.is_object()) fail(ErrorKind::data, fmt::format("an element of '{}' is not an object", list));
   const auto& role = text_of(message, "role", "a message");
   SampleTurn turn{role_of_message(role), {}};
-  if (is_there(message, "reasoning_content")) turn.reasoning = text_of(message, "reasoning_content", "a message");
-  std::set<std::string> known{"role", "content", "reasoning_content"};
+  std::set<std::string> known{"role", "content"};
+  known.merge(read_beside(message, "a message", turn));
   if (turn.role == "assistant") known.insert({"tool_calls", "function_call"}), turn.tool_calls = tool_calls_of(message);
   if (turn.role == "assistant") known.merge(read_trained(message, turn));
-  if (turn.role == "tool") known.insert({"tool_call_id", "name"}), turn.tool = tool_of(message);
+  if (turn.role == "tool")
+    known.insert({"tool_call_id", "name"}), turn.more = joined_objects(turn.more, tool_of(message));
+  known.merge(check_learnt(message, turn));
   check_keys(message, known, list + ": ", record.sample.unread);
   if (role == "tool_call")
     turn.tool_calls = joined_calls(turn.tool_calls, tool_calls_in(text_of(message, "content", "a tool_call")));
@@ -124,7 +175,9 @@ SampleTurn read_conversation_turn(const Json& object, Record& record) {
   const auto& from = text_of(object, "from", "a conversation turn");
   SampleTurn turn{role_of_speaker(from), {}};
   std::set<std::string> known{"from", "value"};
+  known.merge(read_beside(object, "a conversation turn", turn));
   if (turn.role == "assistant") known.merge(read_trained(object, turn));
+  known.merge(check_learnt(object, turn));
   check_keys(object, known, "conversations: ", record.sample.unread);
   check_chat(record.object, object, turn);
   const auto& value = text_of(object, "value", "a conversation turn");
@@ -152,7 +205,9 @@ void read_messages(Record& record) {
 
 void read_conversations(Record& record) {
   auto& turns = record.sample.turns;
-  for (const auto& object : list_at(record.object, "conversations")) {
+  const auto& list = list_at(record.object, "conversations");
+  if (is_marked(list, "<image>") && !is_marked(list, "<video>")) record.media.mark_videos_as_images();
+  for (const auto& object : list) {
     auto turn = read_conversation_turn(object, record);
     object.at("from") == kFunctionCall ? add_calls(std::move(turn), turns) : turns.push_back(std::move(turn));
   }

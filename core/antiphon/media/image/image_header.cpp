@@ -1,5 +1,6 @@
 #include <antiphon/media/image/image_header.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -27,33 +28,72 @@ ImageHeader bmp_header(std::string_view bytes) {
   return {ImageFormat::bmp, signed_at(18), std::abs(signed_at(22)), 1};
 }
 
-// Common formats that are not supported, and why.
+// Formats that are not supported, and why.
 struct Unread {
   size_t at;
   std::string_view mark, name, why;
 };
-constexpr std::string_view kInexact = "its decoders do not agree on the pixels", kRare = "no decoder is at hand";
+constexpr std::string_view kInexact = "its decoders do not agree on the pixels", kNone = "no decoder is at hand",
+                           kRare = "it is rare, and each decoder is one more to trust";
 constexpr Unread kUnread[] = {
-    {4, "ftypavif", "AVIF", kInexact},
-    {4, "ftypavis", "AVIF", kInexact},
-    {4, "ftypheic", "HEIC", kRare},
-    {4, "ftypheix", "HEIC", kRare},
-    {4, "ftypmif1", "HEIF", kRare},
-    {4, "ftyphevc", "HEIC", kRare},
-    {4, "JXL ", "JPEG XL", kRare},
-    {0, "\xFF\x0A", "JPEG XL", kRare},
-    {4, "jP  ", "JPEG 2000", kRare},
-    {0, "8BPS", "Photoshop", kRare},
+    {4, "ftypavi", "AVIF", kInexact},
+    {4, "ftyphei", "HEIC", kNone},
+    {4, "ftyphev", "HEIC", kNone},
+    {4, "ftypmif", "HEIF", kNone},
+    {4, "ftypmsf1", "HEIF", kNone},
+    {4, "JXL ", "JPEG XL", kNone},
+    {0, "\xFF\x0A", "JPEG XL", kNone},
+    {4, "jP  ", "JPEG 2000", kNone},
+    {0, std::string_view("II+\0", 4), "BigTIFF", kNone},
+    {0, std::string_view("MM\0+", 4), "BigTIFF", kNone},
+    {0, std::string_view("\0\0\1\0", 4), "ICO", kRare},
+    {0, "qoif", "QOI", kRare},
+    {0, "8BPS", "Photoshop", kNone},
     {0, "%PDF", "PDF", "it is a document"},
     {0, "<svg", "SVG", "it is a drawing"},
     {0, "<?xml", "XML", "it is a text or drawing"},
 };
 
+// P1 to P7 and white space.
+bool is_netpbm(std::string_view bytes) {
+  return bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
+         std::string_view(" \t\r\n").find(bytes[2]) != std::string_view::npos;
+}
+
+// Its version, and that it is packed, each in a byte.
+bool is_pcx(std::string_view bytes) {
+  return bytes.size() > 128 && bytes[0] == 10 && bytes[1] >= 0 && bytes[1] <= 5 && bytes[2] == 1;
+}
+
+// It has no mark: a kind of picture, with or without a palette as it needs, of a size and bits that there are.
+bool is_tga(std::string_view bytes) {
+  if (bytes.size() < 18) return false;
+  const uint64_t palette = little_endian(bytes, 1, 1), kind = little_endian(bytes, 2, 1) & ~8U,  // 8: packed
+      bits = little_endian(bytes, 16, 1);
+  const bool has_size = little_endian(bytes, 12, 2) > 0 && little_endian(bytes, 14, 2) > 0;
+  constexpr uint64_t depths[] = {1, 8, 15, 16, 24, 32};
+  return has_size && (kind == 1 ? palette == 1 : palette == 0 && (kind == 2 || kind == 3)) &&
+         std::ranges::find(depths, bits) != std::end(depths);
+}
+
+// Of formats whose first bytes vary.
+struct UnreadKind {
+  bool (*is)(std::string_view);
+  std::string_view name, why;
+};
+constexpr UnreadKind kUnreadKinds[] = {
+    {is_netpbm, "PPM, PGM or PBM", kInexact}, {is_pcx, "PCX", kRare}, {is_tga, "TGA", kRare}};
+
+[[noreturn]] void refuse_kind(std::string_view name, std::string_view why) {
+  fail(ErrorKind::data, fmt::format("pictures of the kind {} are not read: {}", name, why),
+       "convert it, say with ImageMagick: magick 'FILE[0]' picture.png");
+}
+
 [[noreturn]] void refuse(std::string_view bytes) {
   for (const auto& kind : kUnread)
-    if (bytes.size() > kind.at && bytes.substr(kind.at).starts_with(kind.mark))
-      fail(ErrorKind::data, fmt::format("pictures of the kind {} are not read: {}", kind.name, kind.why),
-           "save it as PNG, or as JPEG of high quality");
+    if (bytes.size() > kind.at && bytes.substr(kind.at).starts_with(kind.mark)) refuse_kind(kind.name, kind.why);
+  for (const auto& kind : kUnreadKinds)
+    if (kind.is(bytes)) refuse_kind(kind.name, kind.why);
   fail(ErrorKind::data, "not a picture: unknown format", "PNG, JPEG, WebP, GIF, BMP and TIFF are read");
 }
 

@@ -7,6 +7,21 @@
 namespace antiphon::media {
 namespace {
 
+// Where the first directory of a TIFF structure has the entry of a tag, of 12 bytes that are there.
+std::optional<size_t> entry_of(std::string_view tiff, uint64_t tag) {
+  if (tiff.size() < 8 || (!tiff.starts_with("II") && !tiff.starts_with("MM"))) return std::nullopt;
+  const bool little = tiff.starts_with("II");
+  const size_t directory = number_at(tiff, 4, 4, little);
+  if (directory > tiff.size() - 2) return std::nullopt;
+  const size_t entries = number_at(tiff, directory, 2, little);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + 2 + i * 12;
+    if (entry + 12 > tiff.size()) return std::nullopt;
+    if (number_at(tiff, entry, 2, little) == tag) return entry;
+  }
+  return std::nullopt;
+}
+
 // SHORT and LONG, the whole numbers of a directory.
 size_t size_of_type(uint64_t type) { return type == 3 ? 2 : type == 4 ? 4 : 0; }
 
@@ -41,18 +56,18 @@ std::optional<uint64_t> xmp_orientation(std::string_view xmp) {
 }  // namespace
 
 std::optional<uint64_t> tiff_tag(std::string_view tiff, uint64_t tag) {
-  if (tiff.size() < 8 || (!tiff.starts_with("II") && !tiff.starts_with("MM"))) return std::nullopt;
+  const auto entry = entry_of(tiff, tag);
+  return entry ? std::optional(value_of(tiff, *entry, tiff.starts_with("II"))) : std::nullopt;
+}
+
+std::string_view tiff_bytes(std::string_view tiff, uint64_t tag) {
+  const auto entry = entry_of(tiff, tag);
+  if (!entry) return {};
   const bool little = tiff.starts_with("II");
-  const size_t directory = number_at(tiff, 4, 4, little);
-  if (directory > tiff.size() - 2) return std::nullopt;
-  const size_t entries = number_at(tiff, directory, 2, little);
-  for (size_t i = 0; i < entries; ++i) {
-    const size_t entry = directory + 2 + i * 12;
-    if (entry + 12 > tiff.size()) return std::nullopt;
-    if (number_at(tiff, entry, 2, little) != tag) continue;
-    return value_of(tiff, entry, little);
-  }
-  return std::nullopt;
+  const uint64_t type = number_at(tiff, *entry + 2, 2, little), count = number_at(tiff, *entry + 4, 4, little);
+  const size_t at = count > 4 ? number_at(tiff, *entry + 8, 4, little) : *entry + 8;
+  const bool of_bytes = type == 1 || type == 7;  // BYTE, UNDEFINED
+  return of_bytes && at <= tiff.size() && count <= tiff.size() - at ? tiff.substr(at, count) : std::string_view();
 }
 
 int orientation_of(const PictureNotes& notes) {

@@ -22,4 +22,7 @@ int orientation_of(const PictureNotes& notes);
 // tag is missing.
 std::optional<uint64_t> tiff_tag(std::string_view tiff, uint64_t tag);
 
+// The bytes of such a tag; empty if it is missing, not of bytes, or points outside.
+std::string_view tiff_bytes(std::string_view tiff, uint64_t tag);
+
 }  // namespace antiphon::media

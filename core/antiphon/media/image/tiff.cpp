@@ -19,7 +19,8 @@ enum Tag : uint64_t {
   kMeaning = 262,
   kPlanes = 284,
   kExtra = 338,
-  kSampleFormat = 339
+  kSampleFormat = 339,
+  kXmp = 700
 };
 
 // Those whose pixels are the same in every decoder.
@@ -47,7 +48,7 @@ ImageHeader read_tiff_header(std::string_view bytes) {
   check("format of samples", tag(kSampleFormat, 1), std::array<uint64_t, 1>{1});
   check("number of bits", tag(kBits, 1), std::array<uint64_t, 5>{1, 2, 4, 8, 16});
   return {ImageFormat::tiff, static_cast<int64_t>(tag(kWidth, 0)), static_cast<int64_t>(tag(kHeight, 0)),
-          orientation_of({std::string(bytes), {}})};
+          orientation_of({std::string(bytes), std::string(tiff_bytes(bytes, kXmp))})};
 }
 
 std::string plain_tiff(std::string_view bytes) {

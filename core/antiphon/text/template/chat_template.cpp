@@ -1,4 +1,5 @@
 #include <antiphon/text/template/chat_template.h>
+#include <antiphon/text/template/message_keys.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -183,6 +184,7 @@ std::string ChatTemplate::render(const Json& messages, const Options& options) c
 
 const std::string& ChatTemplate::name() const { return state_->name; }
 bool ChatTemplate::mentions(std::string_view name) const { return source().find(name) != std::string::npos; }
+bool ChatTemplate::reads_of_messages(std::string_view key) const { return text::reads_of_messages(source(), key); }
 bool ChatTemplate::wants_lists() const { return state_->lists; }
 const std::string& ChatTemplate::source() const { return state_->source; }
 

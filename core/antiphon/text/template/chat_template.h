@@ -43,6 +43,8 @@ class ChatTemplate {
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.
   bool wants_lists() const;
   bool mentions(std::string_view name) const;
+  // Whether the source reads this key of messages (message_keys.h).
+  bool reads_of_messages(std::string_view key) const;
   const std::string& source() const;
   const std::string& name() const;
 

@@ -45,6 +45,19 @@ size_t leading_space(std::string_view text) {
   return at;
 }
 
+constexpr size_t kIndexed = 3;
+
+uint32_t first_bytes(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(text[i])); };
+  return byte(0) | byte(1) << 8 | byte(2) << 16;
+}
+
+TokenFinder finder_of(const std::vector<std::string>& tokens) {
+  std::vector<std::pair<std::string_view, int32_t>> strings;
+  for (const auto& token : tokens) strings.emplace_back(token, 0);
+  return TokenFinder(std::move(strings));
+}
+
 size_t trailing_start(std::string_view text) {
   size_t end = text.size();
   while (end > 0 && is_space(code_point_at(text, previous_start(text, end)).value)) end = previous_start(text, end);
@@ -54,24 +67,44 @@ size_t trailing_start(std::string_view text) {
 }  // namespace
 
 DataGuard::DataGuard(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {
+  std::vector<std::string> tokens;
   for (const auto& token : tokenizer_.added_tokens()) {
     if (!tokenizer_.is_control(token.id)) continue;
-    add_token(token.content);
+    tokens.push_back(token.content);
     if (!token.normalized) continue;
-    add_token(tokenizer_.normalized(token.content));
+    tokens.push_back(tokenizer_.normalized(token.content));
     normalizes_ = true;
   }
+  for (const auto& token : tokens) longest_ = std::max(longest_, token.size());
+  finder_ = finder_of(tokens);
+  inside_ = std::make_shared<const Inside>(inside_of(tokens));
+  for (auto& token : tokens) std::reverse(token.begin(), token.end());
+  backwards_ = finder_of(tokens);
 }
 
-void DataGuard::add_token(const std::string& token) {
-  const std::string_view content = contents_->emplace_back(token);
-  finder_.add(content, 0);
-  longest_ = std::max(longest_, content.size());
-  for (size_t i = 1; i < content.size(); ++i) {
-    if ((static_cast<unsigned char>(content[i]) & 0xC0) == 0x80) continue;
-    heads_.insert(content.substr(0, i));
-    tails_.insert(content.substr(i));
+DataGuard::Inside DataGuard::inside_of(const std::vector<std::string>& tokens) {
+  Inside inside;
+  for (const auto& token : tokens) {
+    const auto begin = inside.joined.size();
+    inside.joined += token + '\0';
+    for (size_t i = 1; i + kIndexed <= token.size(); ++i)
+      inside.at[first_bytes(std::string_view(token).substr(i))].push_back(static_cast<uint32_t>(begin + i));
   }
+  return inside;
+}
+
+// Whether a token has the text behind its first byte.
+bool DataGuard::is_inside(std::string_view text) const {
+  const std::string_view joined = inside_->joined;
+  if (text.find('\0') != std::string_view::npos) return false;
+  if (text.size() >= kIndexed) {
+    const auto places = inside_->at.find(first_bytes(text));
+    return places != inside_->at.end() &&
+           std::ranges::any_of(places->second, [&](uint32_t place) { return joined.substr(place).starts_with(text); });
+  }
+  for (auto at = joined.find(text); at != std::string_view::npos; at = joined.find(text, at + 1))
+    if (at > 0 && joined[at - 1] != '\0') return true;
+  return false;
 }
 
 std::string DataGuard::operator()(std::string_view text) const {
@@ -110,12 +143,15 @@ void DataGuard::mark_edges(std::string_view text, size_t offset, std::set<size_t
   const size_t reach = std::min(longest_, text.size());
   for (size_t length = 1; length <= reach; ++length) {
     const auto end = text.substr(text.size() - length);
-    if (heads_.contains(end)) marks.insert(offset + text.size() - length + code_point_at(end, 0).length);
+    if (finder_.goes_on(end)) marks.insert(offset + text.size() - length + code_point_at(end, 0).length);
   }
-  // A tail that the text begins with, or that begins with the whole text.
-  const auto longer = tails_.lower_bound(text);
-  bool touches = longer != tails_.end() && longer->starts_with(text);
-  for (size_t length = 1; length <= reach && !touches; ++length) touches = tails_.contains(text.substr(0, length));
+  // A tail that begins with the whole text, or that the text begins with.
+  bool touches = text.size() < longest_ && is_inside(text);
+  for (size_t length = 1; length <= reach && !touches; ++length) {
+    std::string tail(text.substr(0, length));
+    std::reverse(tail.begin(), tail.end());
+    touches = backwards_.goes_on(tail);
+  }
   if (touches) marks.insert(offset);
 }
 

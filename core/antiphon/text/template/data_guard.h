@@ -1,10 +1,12 @@
 // Keeps text that comes from data from ever becoming a control token of the prompt it is put into.
 #pragma once
-#include <deque>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include <antiphon/text/tokenizer/tokenizer.h>
 
@@ -24,15 +26,21 @@ class DataGuard {
   std::string operator()(std::string_view text) const;
 
  private:
-  void add_token(const std::string& token);
   std::string guarded(std::string_view text) const;
   void mark_edges(std::string_view text, size_t offset, std::set<size_t>& marks) const;
   bool hides_control(std::string_view clean, std::string_view out) const;
 
+  // Where in all tokens, one after the other, each three bytes stand that are not the beginning of one.
+  struct Inside {
+    std::string joined;
+    std::unordered_map<uint32_t, std::vector<uint32_t>> at;
+  };
+  static Inside inside_of(const std::vector<std::string>& tokens);
+  bool is_inside(std::string_view text) const;
+
   Tokenizer tokenizer_;
-  TokenFinder finder_;
-  std::shared_ptr<std::deque<std::string>> contents_ = std::make_shared<std::deque<std::string>>();
-  std::set<std::string_view> heads_, tails_;  // of contents_: proper prefixes; proper suffixes
+  std::shared_ptr<const Inside> inside_;
+  TokenFinder finder_, backwards_;  // of the tokens; of the tokens from their last byte to their first
   size_t longest_ = 0;
   bool normalizes_ = false;
 };

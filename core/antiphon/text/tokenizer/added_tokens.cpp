@@ -40,33 +40,29 @@ bool word_touches(std::string_view text, size_t begin, size_t end) {
          (end < text.size() && is_word(text.substr(end, code_point_at(text, end).length)));
 }
 
-uint64_t edge(uint32_t node, char byte) { return static_cast<uint64_t>(node) << 8 | static_cast<unsigned char>(byte); }
-
 }  // namespace
 
-void TokenFinder::add(std::string_view text, int32_t index) {
-  if (text.empty()) return;
-  starts_[static_cast<unsigned char>(text[0])] = true;
-  uint32_t node = 0;
-  for (char byte : text) {
-    const auto [found, created] = edges_.try_emplace(edge(node, byte), static_cast<uint32_t>(ends_.size()));
-    if (created) ends_.push_back(-1);
-    node = found->second;
-  }
-  if (ends_[node] < 0) ends_[node] = index;
+TokenFinder::TokenFinder(std::vector<std::pair<std::string_view, int32_t>> strings) {
+  for (const auto& [text, index] : strings)
+    if (!text.empty()) starts_[static_cast<unsigned char>(text[0])] = true;
+  std::reverse(strings.begin(), strings.end());  // of equal ones the last counts there
+  trie_ = ByteTrie(std::move(strings), "added_tokens");
+}
+
+bool TokenFinder::goes_on(std::string_view text) const {
+  uint32_t node = ByteTrie::root;
+  for (const char byte : text)
+    if ((node = trie_.next(node, byte)) == ByteTrie::root) return false;
+  return trie_.goes_on(node);
 }
 
 TokenFinder::Match TokenFinder::search(std::string_view text, size_t from) const {
   for (size_t begin = from; begin < text.size(); ++begin) {
     if (!starts_[static_cast<unsigned char>(text[begin])]) continue;
     Match longest{begin, begin, -1};
-    uint32_t node = 0;
-    for (size_t i = begin; i < text.size(); ++i) {
-      const auto found = edges_.find(edge(node, text[i]));
-      if (found == edges_.end()) break;
-      node = found->second;
-      if (ends_[node] >= 0) longest = {begin, i + 1, ends_[node]};
-    }
+    trie_.each_prefix(text.substr(begin), [&](size_t length, int32_t index) {
+      longest = {begin, begin + length, index};
+    });
     if (longest.index >= 0) return longest;
   }
   return {text.size(), text.size(), -1};
@@ -75,7 +71,11 @@ TokenFinder::Match TokenFinder::search(std::string_view text, size_t from) const
 AddedTokenSplitter::AddedTokenSplitter(const std::vector<AddedToken>& tokens, const std::vector<int32_t>& chosen,
                                        const std::function<std::string(const AddedToken&)>& content)
     : tokens_(&tokens) {
-  for (int32_t index : chosen) finder_.add(content(tokens[index]), index);
+  std::vector<std::string> contents;
+  for (int32_t index : chosen) contents.push_back(content(tokens[index]));
+  std::vector<std::pair<std::string_view, int32_t>> strings;
+  for (size_t i = 0; i < chosen.size(); ++i) strings.emplace_back(contents[i], chosen[i]);
+  finder_ = TokenFinder(std::move(strings));
 }
 
 std::vector<TextPiece> AddedTokenSplitter::split(std::string_view text,

@@ -5,8 +5,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
+
+#include <antiphon/text/tokenizer/byte_trie.h>
 
 namespace antiphon::text {
 
@@ -23,19 +25,22 @@ struct AddedToken {
 // Finds a set of strings, leftmost, then longest.
 class TokenFinder {
  public:
-  // `index` is returned by search. An empty string is never found.
-  void add(std::string_view text, int32_t index);
-  bool empty() const { return edges_.empty(); }
+  TokenFinder() = default;
+  // Strings and the index that search() returns of each; of equal strings that of the first. An empty string is never
+  // found.
+  explicit TokenFinder(std::vector<std::pair<std::string_view, int32_t>> strings);
+  bool empty() const { return !trie_.goes_on(ByteTrie::root); }
   struct Match {
     size_t begin, end;
     int32_t index;
   };
   // The first match that starts at or after `from`; index -1 if there is none.
   Match search(std::string_view text, size_t from) const;
+  // Whether a string begins with `text` and is longer.
+  bool goes_on(std::string_view text) const;
 
  private:
-  std::unordered_map<uint64_t, uint32_t> edges_;  // (node, byte) -> node
-  std::vector<int32_t> ends_{-1};                 // node -> index
+  ByteTrie trie_;
   std::vector<bool> starts_ = std::vector<bool>(256);
 };
 

@@ -24,6 +24,8 @@ class ByteTrie {
     const void* found = std::memchr(bytes_.data() + first, static_cast<unsigned char>(byte), count);
     return found ? static_cast<uint32_t>(static_cast<const char*>(found) - bytes_.data()) : root;
   }
+  // Whether a longer string goes through a node.
+  bool goes_on(uint32_t node) const { return children_[node].count > 0; }
   // The number of the string that ends at a node; -1: none does.
   int32_t value(uint32_t node) const { return values_[node]; }
 

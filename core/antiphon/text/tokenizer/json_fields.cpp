@@ -83,7 +83,7 @@ void JsonFields::refuse(std::string_view what) const {
 }
 
 nlohmann::json parse_file(std::string_view text, const std::string& name) {
-  return antiphon::parse_json(text, {name, ErrorKind::config, kSaveAgain});
+  return antiphon::parse_json(text, {name, ErrorKind::config, kSaveAgain, /*unique_keys=*/true});
 }
 
 }  // namespace antiphon::text

@@ -22,7 +22,8 @@ namespace {
 constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token",
                                         "sep_token", "cls_token", "mask_token"};
 
-constexpr size_t max_added_letters = 1000, max_template_ids = 1000;
+// A hundred bytes of memory are kept for a letter of added tokens that begin differently.
+constexpr size_t max_added_letters = 1000, max_added_bytes = 4 << 20, max_template_ids = 1000;
 
 constexpr char32_t space_letter = 0x2581;  // "▁", a space in SentencePiece's tokens
 
@@ -108,6 +109,10 @@ void Tokenizer::State::read_added(const JsonFields& file) {
 void Tokenizer::State::add_token(AddedToken token, const std::string& where) {
   if (!added_at.emplace(token.content, added.size()).second)
     fail(ErrorKind::config, fmt::format("{}: \"{}\" is there twice", where, token.content), kSaveAgain);
+  if ((added_bytes += token.content.size()) > max_added_bytes)
+    fail(ErrorKind::config,
+         fmt::format("{}: the added tokens up to here have more than {} bytes together", where, max_added_bytes),
+         "take a tokenizer with fewer or shorter added tokens");
   next_id = std::max(next_id, static_cast<int32_t>(model->size()));
   const auto in_vocabulary = model->id_of(token.content);
   const bool free = given_ids && token.id >= 0 && (apart || in_vocabulary < 0) && !has_token(token.id);

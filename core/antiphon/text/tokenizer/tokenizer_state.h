@@ -20,6 +20,7 @@ struct Tokenizer::State {
   Normalizer normalizer;
   std::vector<AddedToken> added;
   std::unordered_map<std::string, size_t> added_at;  // content -> index in `added`
+  size_t added_bytes = 0;                            // of all contents
   AddedTokenSplitter raw, normalized;                // over `added`
   std::vector<std::string> tokens, bytes;            // by id
   std::vector<bool> special, control, barred;        // by id; `barred` is empty if BPE makes no control token by itself

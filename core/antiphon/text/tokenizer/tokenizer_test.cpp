@@ -279,6 +279,30 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
   CHECK_THROWS_AS(Tokenizer::load("/nonexistent"), Error);
 }
 
+TEST_CASE("added tokens have a bound together, and may be many") {
+  const auto with = [](int count, int letters) {
+    std::vector<std::string> tokens;
+    for (int i = 0; i < count; ++i) tokens.push_back("<" + std::to_string(i) + std::string(letters, 'a') + ">");
+    return tokenizer_of(tokenizer_json({}, tokens));
+  };
+  CHECK_THROWS_WITH(with(5000, 900), ContainsSubstring("have more than 4194304 bytes together"));
+  const auto tokenizer = with(20'000, 2);
+  CHECK(tokenizer.encode("<7aa><19999aa>x<20000aa>").size() == 2 + 1 + 9);
+  CHECK(DataGuard(tokenizer)("19999aa>x<7aa><1") != "19999aa>x<7aa><1");
+}
+
+TEST_CASE("a key that stands twice in a tokenizer's file is refused") {
+  const auto written = chat_tokenizer_json().dump();
+  const auto twice = [&](const std::string& key, const std::string& member) {
+    const auto at = written.find("\"" + key + "\":{");
+    REQUIRE(at != std::string::npos);
+    return std::string(written).insert(at + key.size() + 4, member);
+  };
+  const auto text = twice("vocab", "\"a\":1,");
+  CHECK_THROWS_WITH(Tokenizer::from_files({text, "{}", "{}", "{}"}),
+                    ContainsSubstring("the key 'model.vocab.a' stands twice"));
+}
+
 TEST_CASE("a post-processor adds a bounded number of ids") {
   auto file = chat_tokenizer_json();
   const Json piece = {{"SpecialToken", {{"id", "x"}, {"type_id", 0}}}},
