@@ -527,6 +527,8 @@ engine::GenerateOptions generate_options(const json& request) {
   o.early_stopping = request.value("early_stopping", o.early_stopping);
   o.stop = request.value("stop_strings", o.stop);
   o.suppress_tokens = request.value("suppress_tokens", o.suppress_tokens);
+  o.begin_suppress_tokens = request.value("begin_suppress_tokens", o.begin_suppress_tokens);
+  o.bad_words_ids = request.value("bad_words_ids", o.bad_words_ids);
   if (request.contains("directory")) engine::take_generation_config(request["directory"].get<std::string>(), o);
   return o;
 }

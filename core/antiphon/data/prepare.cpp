@@ -163,11 +163,12 @@ Sample Preparer::expanded(const Sample& sample, Expansions* known) const {
 std::set<std::string> Preparer::unread(const Sample& sample) const {
   auto keys = sample.unread;
   const auto add_from = [&](const std::vector<SampleTurn>& turns) {
-    for (const auto& turn : turns)
-      if (!turn.more.empty())
-        for (const auto& [key, value] : nlohmann::ordered_json::parse(turn.more).items())
-          if (!(turn.role == "tool" && (key == "name" || key == "tool_call_id")) && !prompts_.reads(key))
-            keys.insert("turns: " + key);
+    for (const auto& turn : turns) {
+      const auto more = turn.more.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(turn.more);
+      for (const auto& [key, value] : more.items())
+        if (!(turn.role == "tool" && (key == "name" || key == "tool_call_id")) && !prompts_.reads(key))
+          keys.insert("turns: " + key);
+    }
   };
   add_from(sample.turns);
   for (const auto& candidate : sample.candidates) add_from(candidate.turns);

@@ -339,7 +339,7 @@ TEST_CASE("sample: a part shows one thing") {
            {R"("type": "text", "text": "x", "image": "a.png")", "image"},
            {R"("type": "text", "text": "x", "path": "a.png")", "path"},
            {R"("type": "image", "image": "a.png", "path": "b.png")", "path"},
-           {R"("type": "image", "image": "a.png", "audio": "b.wav")", "image"},
+           {R"("type": "image", "image": "a.png", "audio": "b.wav")", "audio"},
            {R"("type": "image", "image": "a.png", "text": "x")", "text"},
            {R"("type": "image_url", "image_url": "a.png", "image": "b.png")", "image"},
            {R"("type": "input_audio", "input_audio": {"data": "Zm9v", "format": "wav"}, "audio": "a.wav")", "audio"}}) {

@@ -153,19 +153,29 @@ std::vector<PartSlot> slots_of(Model& whole) {
   return all;
 }
 
+namespace {
+
+// Whether the adapter in the slot's directory has something of this part; of a directory that is the part alone, all.
+bool changes(const PartSlot& slot, const Part& part) {
+  if (slot.origin.part.empty()) return true;
+  auto files = weights::adapter_files(slot.weights);
+  files.tensors = weights::adapter_tensors(slot.weights);
+  const auto place = adapter_place(slot.origin.weights, slot.origin.part, part.names);
+  return !part_of(std::move(files), place).taken.empty();
+}
+
+}  // namespace
+
 void check_adapters_inside(Model& model) {
   const auto slots = slots_of(model);
   const auto parts = model.parts();
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto& slot = slots[i];
     if (slot.kind == PartKind::peft || slot.weights.empty() || !holds_adapter(slot.weights)) continue;
-    auto files = weights::adapter_files(slot.weights);
-    files.tensors = weights::adapter_tensors(slot.weights);
-    if (part_of(std::move(files), adapter_place(slot.origin.weights, slot.origin.part, parts[i].names)).taken.empty())
-      continue;
-    std::error_code missing;
+    if (!changes(slot, parts[i])) continue;
+    std::error_code unknown;
     const bool taken = std::ranges::any_of(slots, [&](const PartSlot& other) {
-      return other.kind == PartKind::peft && std::filesystem::equivalent(other.origin.weights, slot.weights, missing);
+      return other.kind == PartKind::peft && std::filesystem::equivalent(other.origin.weights, slot.weights, unknown);
     });
     if (!taken)
       fail(ErrorKind::weights,

@@ -84,8 +84,8 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
 }  // namespace
 
 bool is_checkpoint_file(const fs::path& path) {
-  std::error_code missing;
-  return fs::is_regular_file(path, missing) &&
+  std::error_code unknown;
+  return fs::is_regular_file(path, unknown) &&
          (path.extension() == ".safetensors" || is_torch_file(path) || is_gguf(path) || is_nemo(path));
 }
 

@@ -91,8 +91,9 @@ def answers(bench):
     for keys in [dict(repetition_penalty=1.4), dict(repetition_penalty=0.6), dict(no_repeat_ngram_size=1), dict(no_repeat_ngram_size=2), dict(suppress_tokens=common),
                  dict(repetition_penalty=2.0, no_repeat_ngram_size=2, suppress_tokens=common[:2]), dict(do_sample=True, temperature=0.7, top_k=1, repetition_penalty=1.2),
                  dict(do_sample=True, top_p=1e-4, no_repeat_ngram_size=3), dict(do_sample=True, temperature=2.0, min_p=1.0, suppress_tokens=common),
-                 dict(repetition_penalty=1.3, temperature=0.2, top_k=3), dict(begin_suppress_tokens=[answer[0] for answer in free]),
-                 dict(bad_words_ids=[[common[0]], free[0][3:5], free[1][5:8], [*prompts[2][-2:], free[2][0]], [*prompts[1], free[1][0]], [3] * 40])]:
+                 dict(begin_suppress_tokens=[answer[0] for answer in free]),
+                 dict(bad_words_ids=[[common[0]], free[0][3:5], free[1][5:8], [*prompts[2][-2:], free[2][0]], [*prompts[1], free[1][0]], [3] * 40]),
+                 dict(repetition_penalty=1.3, temperature=0.2, top_k=3)]:
         write(folder, **keys, max_new_tokens=24)
         model = LlamaForCausalLM.from_pretrained(folder)
         expected = [theirs_of(model, prompt) for prompt in prompts]

@@ -151,7 +151,7 @@ SampleTurn read_message(const Json& message, const std::string& list, Record& re
   if (turn.role == "assistant") known.insert({"tool_calls", "function_call"}), turn.tool_calls = tool_calls_of(message);
   if (turn.role == "assistant") known.merge(read_trained(message, turn));
   if (turn.role == "tool")
-    known.insert({"tool_call_id", "name"}), turn.more = joined_objects(turn.more, tool_of(message));
+    known.insert({"tool_call_id", "name"}), turn.more = joined_objects(tool_of(message), turn.more);
   known.merge(check_learnt(message, turn));
   check_keys(message, known, list + ": ", record.sample.unread);
   if (role == "tool_call")
