@@ -2,6 +2,7 @@
 #include <antiphon/base/shown.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <vector>
 
@@ -13,29 +14,32 @@ namespace {
 
 using nlohmann::json;
 
-// Where the nesting becomes too deep; npos if nowhere.
-size_t too_deep_at(std::string_view text) {
-  JsonDepth depth;
-  for (size_t i = 0; i < text.size(); ++i)
-    if (depth.after(text[i]) > kMaxJsonDepth) return i;
-  return std::string_view::npos;
-}
+// What one pass over a text tells, before it is parsed.
+struct Shape {
+  size_t too_deep = std::string_view::npos;  // where the nesting becomes too deep
+  // Where objects that keep the order of their keys, which are searched from end to end for each key that is added,
+  // would take too long.
+  size_t too_long = std::string_view::npos;
+  int64_t members = 0;  // of all objects
+};
 
-// Objects that keep the order of their keys are searched from end to end for each key that is added.
-JsonProblem too_many_keys(std::string_view text) {
+Shape shape_of(std::string_view text) {
   constexpr int64_t kMostSteps = 100'000'000;
+  Shape shape;
   JsonDepth depth;
-  std::vector<int64_t> keys(kMaxJsonDepth + 2);  // of the open objects
+  std::array<int64_t, kMaxJsonDepth + 1> keys{};  // of the open objects
   int64_t steps = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    const int at = std::clamp(depth.after(text[i]), 0, kMaxJsonDepth + 1);
-    if (depth.quoted()) continue;
+    const int at = depth.after(text[i]);
+    if (at > kMaxJsonDepth) return shape.too_deep = i, shape;
+    if (depth.quoted() || at < 0) continue;
     if (text[i] == '{') keys[static_cast<size_t>(at)] = 0;
     if (text[i] != ':') continue;
-    const auto count = ++keys[static_cast<size_t>(at)];
-    if ((steps += count) > kMostSteps) return {"of objects with too many keys", i};
+    ++shape.members;
+    steps += ++keys[static_cast<size_t>(at)];
+    if (steps > kMostSteps) shape.too_long = std::min(shape.too_long, i);
   }
-  return {};
+  return shape;
 }
 
 // The open objects, with the keys seen in each.
@@ -80,11 +84,6 @@ int64_t members_in(const json& value) {
   return members;
 }
 
-int64_t members_in(std::string_view text) {
-  JsonDepth depth;
-  return std::count_if(text.begin(), text.end(), [&](char c) { return depth.after(c), c == ':' && !depth.quoted(); });
-}
-
 json parse_without(std::string_view text, const std::vector<std::string>& skipped) {
   return json::parse(text, [&](int depth, json::parse_event_t event, json& value) {
     return depth != 1 || event != json::parse_event_t::key ||
@@ -102,10 +101,10 @@ std::string_view no_number_at(std::string_view text, size_t byte) {
 
 // What `parse` gives, or a discarded value and the problem.
 template <class Value, class Parse>
-Value parse_safely(std::string_view text, JsonProblem& problem, Parse&& parse) {
+Value parse_safely(std::string_view text, const Shape& shape, JsonProblem& problem, Parse&& parse) {
   problem = {};
-  if (const auto byte = too_deep_at(text); byte != std::string_view::npos) {
-    problem = {fmt::format("nested more than {} levels deep", kMaxJsonDepth), byte};
+  if (shape.too_deep != std::string_view::npos) {
+    problem = {fmt::format("nested more than {} levels deep", kMaxJsonDepth), shape.too_deep};
   } else if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
     problem = {"not valid JSON: it holds a NUL byte", nul};  // which the parser takes for the end of the text
   } else {
@@ -134,9 +133,10 @@ std::string position(std::string_view text, size_t byte) {
 }  // namespace
 
 json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys) {
-  auto value = parse_safely<json>(text, problem, [&] { return json::parse(text); });
+  const auto shape = shape_of(text);
+  auto value = parse_safely<json>(text, shape, problem, [&] { return json::parse(text); });
   // Of members with one key the value has one, so that it has fewer than the text; which is told only if that is so.
-  if (!unique_keys || !problem.problem.empty() || !value.is_structured() || members_in(value) == members_in(text))
+  if (!unique_keys || !problem.problem.empty() || !value.is_structured() || members_in(value) == shape.members)
     return value;
   problem.problem = fmt::format("ambiguous: the key '{}' stands twice", shown(repeated_key(text)));
   return json(json::value_t::discarded);
@@ -144,11 +144,12 @@ json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys) {
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text, JsonProblem& problem) {
   using Ordered = nlohmann::ordered_json;
-  if (auto many = too_many_keys(text); !many.problem.empty()) {
-    problem = std::move(many);
+  const auto shape = shape_of(text);
+  if (shape.too_long != std::string_view::npos) {
+    problem = {"of objects with too many keys", shape.too_long};
     return Ordered(Ordered::value_t::discarded);
   }
-  return parse_safely<Ordered>(text, problem, [&] { return Ordered::parse(text); });
+  return parse_safely<Ordered>(text, shape, problem, [&] { return Ordered::parse(text); });
 }
 
 json parse_json(std::string_view text) {
@@ -158,9 +159,9 @@ json parse_json(std::string_view text) {
 
 json parse_json(std::string_view text, const JsonSource& source) {
   JsonProblem problem;
-  auto value = source.skipped.empty()
-                   ? parse_json(text, problem, source.unique_keys)
-                   : parse_safely<json>(text, problem, [&] { return parse_without(text, source.skipped); });
+  auto value = source.skipped.empty() ? parse_json(text, problem, source.unique_keys)
+                                      : parse_safely<json>(text, shape_of(text), problem,
+                                                           [&] { return parse_without(text, source.skipped); });
   if (!problem.problem.empty())
     fail(source.kind, fmt::format("{}:{}: the file is {}", source.name, position(text, problem.byte), problem.problem),
          source.fix);

@@ -27,9 +27,7 @@ bool is_left(const fs::path& path, std::chrono::seconds age) {
 }
 
 // "x.tmp-12-0" is of process 12.
-pid_t maker_of(const std::string& name) {
-  return static_cast<pid_t>(std::atoll(name.c_str() + name.rfind("-", name.rfind('-') - 1) + 1));
-}
+pid_t maker_of(const std::string& name) { return static_cast<pid_t>(std::atoll(name.c_str() + name.rfind('.') + 5)); }
 
 bool is_here(pid_t process) { return process > 0 && (::kill(process, 0) == 0 || errno == EPERM); }
 

@@ -168,11 +168,10 @@ bool changes(const PartSlot& slot, const Part& part) {
 
 void check_adapters_inside(Model& model) {
   const auto slots = slots_of(model);
-  const auto parts = model.parts();
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto& slot = slots[i];
     if (slot.kind == PartKind::peft || slot.weights.empty() || !holds_adapter(slot.weights)) continue;
-    if (!changes(slot, parts[i])) continue;
+    if (!changes(slot, model.parts()[i])) continue;
     std::error_code unknown;
     const bool taken = std::ranges::any_of(slots, [&](const PartSlot& other) {
       return other.kind == PartKind::peft && std::filesystem::equivalent(other.origin.weights, slot.weights, unknown);
