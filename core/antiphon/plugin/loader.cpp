@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <new>
 
 #include <boost/dll/shared_library.hpp>
 
@@ -62,6 +63,8 @@ dll::shared_library& open(const fs::path& file, const fs::path& absolute) {
   loaded().libraries.push_back(library);  // a refused one stays mapped too: its static objects exist
   try {
     library->load(absolute.string(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     auto [why, fix] = in_words(linker_text(error.what()), absolute.string());
     refuse(file, why, std::move(fix));
@@ -96,6 +99,8 @@ void run_entry(const dll::shared_library& library, Registrar& registrar, const f
   };
   try {
     library.get<EntryFunction>(entry_symbol)(registrar);
+  } catch (const std::bad_alloc&) {  // no mistake of the plugin's
+    throw;
   } catch (const Error& error) {
     failed(error.what());
   } catch (const std::exception& error) {

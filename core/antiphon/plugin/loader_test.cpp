@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <new>
 #include <random>
 #include <set>
 
@@ -276,6 +277,10 @@ TEST_CASE("an entry function that throws is refused") {
   CHECK(refusal(fixture("throws_std")) == "its entry function failed: std::out_of_range: too far" + mistake);
   CHECK(refusal(fixture("throws_int")) == "its entry function failed: it threw a value of type int" + mistake);
   CHECK(refusal(fixture("throws_error")) == "its entry function failed: no table\\x0a  fix: write one" + mistake);
+}
+
+TEST_CASE("an entry function without memory is no mistake of its plugin") {
+  CHECK_THROWS_AS(load(fixture("throws_bad_alloc")), std::bad_alloc);
 }
 
 TEST_CASE("a component is registered once") {
