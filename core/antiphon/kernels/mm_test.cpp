@@ -74,6 +74,23 @@ TEST_CASE("add_mm adds to what is there, in a part of a matrix too") {
   }
 }
 
+TEST_CASE("whole tiles, small ones and what is left of them touch their part of a matrix alone") {
+  at::manual_seed(1);
+  const AllFast all_fast;
+  const auto left = at::randn({26, 130}), right = at::randn({130, 50});
+  for (const int64_t k : {5, 130})
+    for (int64_t m = 1; m <= 26; ++m)
+      for (int64_t n = 1; n <= 50; ++n) {
+        const auto whole = at::ones({28, 52}), a = left.narrow(0, 0, m).narrow(1, 0, k),
+                   b = right.narrow(0, 0, k).narrow(1, 0, n);
+        const auto expected = whole.to(at::kDouble);
+        expected.narrow(0, 1, m).narrow(1, 1, n).addmm_(a.to(at::kDouble), b.to(at::kDouble));
+        add_mm(whole.narrow(0, 1, m).narrow(1, 1, n), m % 2 ? a : a.t().contiguous().t(), b);
+        CAPTURE(k, m, n);
+        REQUIRE(error(whole, expected) < 1e-6);
+      }
+}
+
 TEST_CASE("every number of threads makes the same product") {
   at::manual_seed(1);
   const auto a = at::randn({1000, 300}), b = at::randn({300, 500});
