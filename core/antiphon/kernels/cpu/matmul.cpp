@@ -1,97 +1,13 @@
 // The products of matmul.h.
-#include <antiphon/kernels/cpu/numbers.h>
-#include <antiphon/kernels/matmul.h>
+#include <antiphon/kernels/cpu/pack.h>
 
 namespace antiphon::kernels::ANTIPHON_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVector = 16, kRows = 12;
-#elif defined(__AVX2__)
-constexpr int kVector = 8, kRows = 6;
-#else
-constexpr int kVector = 4, kRows = 4;
-#endif
-constexpr int kColumns = 2 * kVector;
-// A block of b: 224 KiB, or 448 beside AVX-512, where L2 caches are larger. Deep ones, since each block but the first
-// reads and writes c again.
-constexpr int64_t kDepth = kVector < 16 ? 288 : 576, kWidth = 192;
 constexpr int kFewRows = kRows / 3;  // of a smaller tile, for what is left and for the ranks of adapters
 
 typedef float Vector __attribute__((vector_size(4 * kVector), may_alias));
 typedef float Anywhere __attribute__((vector_size(4 * kVector), may_alias, aligned(4)));
-typedef float Eight __attribute__((vector_size(32), may_alias, aligned(4)));
-typedef uint16_t EightHalves __attribute__((vector_size(16), may_alias, aligned(2)));
-typedef uint32_t EightWords __attribute__((vector_size(32)));
-
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-inline Eight eight(const float* from) { return *reinterpret_cast<const Eight*>(from); }
-inline Eight eight(const uint16_t* from) {
-  const auto words = __builtin_convertvector(*reinterpret_cast<const EightHalves*>(from), EightWords);
-  return reinterpret_cast<Eight>(words << 16);
-}
-
-// Rows become columns.
-inline void transpose(Eight (&x)[8]) {
-  Eight y[8];
-  for (int i = 0; i < 8; i += 2) {
-    y[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    y[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-  }
-  for (int i = 0; i < 8; i += 4)
-    for (int j = 0; j < 2; ++j) {
-      x[i + 2 * j] = __builtin_shufflevector(y[i + j], y[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-      x[i + 2 * j + 1] = __builtin_shufflevector(y[i + j], y[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-  for (int i = 0; i < 4; ++i) {
-    y[i] = __builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    y[i + 4] = __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-  for (int i = 0; i < 8; ++i) x[i] = y[i];
-}
-
-// Columns of b that lie one after the other: b[k, j] at b[j * stride + k].
-template <class T>
-inline void pack_columns(const T* b, int64_t stride, int64_t depth, float* panel) {
-  for (int64_t k = 0; k < depth; k += 8)
-    for (int j = 0; j < kColumns; j += 8) {
-      Eight x[8];
-      for (int i = 0; i < 8; ++i) x[i] = eight(b + (j + i) * stride + k);
-      transpose(x);
-      for (int i = 0; i < 8; ++i) *reinterpret_cast<Eight*>(panel + (k + i) * kColumns + j) = x[i];
-    }
-}
-
-template <class T>
-inline void pack_rows(const T* b, int64_t stride, int64_t depth, float* panel) {
-  for (int64_t k = 0; k < depth; ++k)
-    for (int j = 0; j < kColumns; j += 8)
-      *reinterpret_cast<Eight*>(panel + k * kColumns + j) = eight(b + k * stride + j);
-}
-
-// Any strides; missing columns of the panel are zero.
-template <class T>
-inline void pack_any(const T* b, int64_t row, int64_t column, int64_t depth, int64_t width, float* panel) {
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t j = 0; j < kColumns; ++j) panel[k * kColumns + j] = j < width ? load(b[k * row + j * column]) : 0.0f;
-}
-
-template <class T>
-void pack(const MatrixProduct& p, const T* b, int64_t depth, int64_t width, float* panel) {
-  for (int64_t j = 0; j < width; j += kColumns, panel += depth * kColumns) {
-    const T* from = b + j * p.b_column;
-    const int64_t columns = smaller(kColumns, width - j), whole = p.b_row == 1 ? depth / 8 * 8 : depth;
-    if (columns < kColumns || (p.b_row != 1 && p.b_column != 1)) {
-      pack_any(from, p.b_row, p.b_column, depth, columns, panel);
-    } else if (p.b_column == 1) {
-      pack_rows(from, p.b_row, depth, panel);
-    } else {
-      pack_columns(from, p.b_column, whole, panel);
-      pack_any(from + whole, p.b_row, p.b_column, depth - whole, columns, panel + whole * kColumns);
-    }
-  }
-}
 
 struct Rows {
   const float* at;
