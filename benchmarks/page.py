@@ -99,6 +99,11 @@ def generated(isa, recorded):
 
 def put_in(path, isa, text):
     """Replaces what stands between the markers of the page for this class of processors."""
-    head, rest = Path(path).read_text().split(begin(isa), 1)
-    _, tail = rest.split(END, 1)
+    put_between(path, begin(isa), END, text)
+
+
+def put_between(path, first, last, text):
+    """Replaces two markers and what stands between them."""
+    head, rest = Path(path).read_text().split(first, 1)
+    _, tail = rest.split(last, 1)
     Path(path).write_text(head + text + tail)

@@ -53,11 +53,14 @@ def git(*words):
     return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
 
 
+def commit():
+    return git("rev-parse", "--short=12", "HEAD") + (" with local changes" if git("status", "--porcelain", "--untracked-files=no", "--", "core", "plugins", "apps", "benchmarks", ":(exclude)benchmarks/recorded*.json") else "")
+
+
 def facts(bench):
-    commit = git("rev-parse", "--short=12", "HEAD") + (" with local changes" if git("status", "--porcelain", "--untracked-files=no", "--", "core", "plugins", "apps", "benchmarks", ":(exclude)benchmarks/recorded*.json") else "")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
     settings = [f"{key}={os.environ[key]}" for key in sorted(os.environ) if key.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "ANTIPHON_ISA"))]
-    return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit, "machine": f"{cpu()}, {memory:.0f} GiB",
+    return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit(), "machine": f"{cpu()}, {memory:.0f} GiB",
             "threads": f"{bench.options.threads or CORES} on both sides" + (f"; {' '.join(settings)}" if settings else ""), "peers": ", ".join(f"{key} {value}" for key, value in sorted(bench.versions.items()))}
 
 

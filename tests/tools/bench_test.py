@@ -14,6 +14,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import bench  # noqa: E402
+import format_losses  # noqa: E402
 import page  # noqa: E402
 import record  # noqa: E402
 import rows  # noqa: E402
@@ -265,6 +266,52 @@ class CompareTest(unittest.TestCase):
     def test_one_round_is_not_enough_for_a_check(self):
         with self.assertRaises(SystemExit), mock.patch("sys.stderr", new=io.StringIO()):
             run.options_of(["--quick", "--check"])
+
+
+class FormatLossesTest(unittest.TestCase):
+    LOSSES = {"": [2.0, 1.5], "int8": [2.001, 1.4994], "int4": [2.25, 1.5], "nf4": [2.125, 1.75]}
+
+    def test_the_page_gets_a_row_for_each_format_beside_bf16(self):
+        asked = []
+
+        def evaluate(command, **options):
+            settings = dict(word.split("=") for word, before in zip(command[1:], command) if before == "--set")
+            asked.append((command[1:3], command[-2:], settings))
+            found = self.LOSSES[settings["generate.weights"]]
+            tasks = [{"all": None, "names": {}}, {"words": None}]  # a single task is all
+            results = [{"set": name, "tasks": {task: own or {"conditions": {"right": {"loss": {"mean": loss}}}} for task, own in of_set.items()}} for name, loss, of_set in zip(("audio", "image"), found, tasks)]
+            (Path(command[command.index("--output") + 1]) / "results.json").write_text(json.dumps(results))
+            return mock.Mock(returncode=0)
+
+        with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+            path = Path(folder) / "page.md"
+            path.write_text(f"before\n{format_losses.BEGIN}\nold\n{format_losses.END}\nafter\n")
+            words = ["format_losses.py", "runs/some", "--only", "audio,image", "--page", str(path)]
+            with mock.patch("sys.argv", words), mock.patch("format_losses.subprocess.run", evaluate), mock.patch("run.git", lambda *words: "abc"):
+                format_losses.main()
+            text = path.read_text()
+        self.assertTrue(text.startswith(f"before\n{format_losses.BEGIN}\n") and text.endswith(f"{format_losses.END}\nafter\n"))
+        self.assertIn("| format | audio | image |\n|---|---:|---:|\n| bf16 | 2.000 | 1.500 |\n| int8 | + 0.001 | - 0.001 |\n| int4 | + 0.250 | + 0.000 |\n| nf4 | + 0.125 | + 0.250 |\n", text)
+        self.assertRegex(text, r"- some: .*, commit abc with local changes; ")
+        self.assertNotIn("old", text)
+        self.assertEqual([settings["generate.weights"] for _, _, settings in asked], ["", "int8", "int4", "nf4"])
+        self.assertTrue(all(words == ["eval", "runs/some"] and last == ["--only", "image"] and settings["precision.compute"] == "bf16" for words, last, settings in asked))
+
+    def test_a_set_without_a_loss_or_with_one_that_is_not_finite_is_named(self):
+        for tasks, word in (({}, "the held-out set sounds has no loss"), ({"a": {}, "b": {}}, "the held-out set sounds has no loss"),
+                            ({"all": {"conditions": {"right": {"loss": {"mean": None}}}}}, "the loss of the held-out set sounds with nf4 is not finite")):
+            with self.assertRaisesRegex(SystemExit, word):
+                format_losses.loss_of({"set": "sounds", "tasks": tasks}, "nf4")
+
+    def test_an_evaluation_that_fails_and_a_page_without_a_place_end_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "page.md"
+            for text, word in (("no place", "has no line"), (f"{format_losses.BEGIN}\n{format_losses.END}\n", "exit code 4: no model")):
+                path.write_text(text)
+                with mock.patch("sys.argv", ["format_losses.py", "x", "--page", str(path)]), mock.patch("format_losses.subprocess.run", lambda *words, **options: mock.Mock(returncode=4, stderr="no model")):
+                    with self.assertRaisesRegex(SystemExit, word):
+                        format_losses.main()
+                self.assertEqual(path.read_text(), text)
 
 
 class OthersTest(unittest.TestCase):

@@ -28,7 +28,7 @@ std::optional<Finish> AnswerSoFar::take(const std::optional<int64_t>& token, con
   const auto id = static_cast<int32_t>(*token);
   if (std::ranges::find(stop_ids, id) != stop_ids.end()) return Finish::stop;
   ids.push_back(id), seen.push_back(id), --left;
-  if (const auto& k = options.logprobs) scores.push_back(scores_of(logits_v, id, *k));
+  if (options.logprobs) scores.push_back(scores_of(logits_v, id, options));
   if (on_token && !on_token(id)) return Finish::ended;
   if (stops && stops->completed_by_last(ids)) return Finish::stop;
   return left == 0 ? std::optional(Finish::length) : std::nullopt;
@@ -44,7 +44,7 @@ Finish AnswerSoFar::take(BeamSearch::Answer best) {
 }
 
 Answer AnswerSoFar::ended(Finish how, std::exception_ptr why) && {
-  if (how == Finish::failed && !why) why = failure(kNotFinite, kNotFiniteRemedy);
+  if (how == Finish::failed && !why) why = lost ? lost : failure(kNotFinite, kNotFiniteRemedy);
   return {std::move(ids), how, std::move(why), std::move(scores)};
 }
 

@@ -31,13 +31,13 @@ struct AnswerSoFar {
               const std::optional<text::Tokenizer>& tokenizer, OnToken on_token = {});
 
   size_t prompt() const { return seen.size() - ids.size(); }
-  Draft draft() { return {&sampler, {seen, prompt(), stop_ids}}; }
-  // Adds a token that was drawn from logits_v [vocab_size]; nullopt: they were not finite. How the answer ends with it;
+  Draft draft() { return {&sampler, {seen, prompt(), stop_ids, left}, &lost}; }
+  // Adds a token that was drawn from logits_v [vocab_size]; nullopt: none could be. How the answer ends with it;
   // nullopt: it goes on.
   std::optional<Finish> take(const std::optional<int64_t>& token, const at::Tensor& logits_v);
   // Adds all tokens of the best beam. How the answer ends.
   Finish take(BeamSearch::Answer best);
-  // A failure that is not given is that of logits.
+  // A failure that is not given is that of the last token, or of logits.
   Answer ended(Finish how, std::exception_ptr why = {}) &&;
 
   Sampler sampler;
@@ -49,6 +49,7 @@ struct AnswerSoFar {
   std::vector<int64_t> seen;  // the prompt's tokens and the answer's; -1 at media positions
   std::vector<int32_t> ids = {};
   std::vector<TokenScores> scores = {};
+  std::exception_ptr lost = {};  // why no token could be drawn
 };
 
 }  // namespace antiphon::engine

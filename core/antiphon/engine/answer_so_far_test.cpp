@@ -24,7 +24,7 @@ TEST_CASE("an answer ends with a stop token, which is not in it, at the end of i
   CHECK_FALSE(stopped.take(5, kLogits));
   CHECK(stopped.seen == std::vector<int64_t>{1, -1, 2, 5});
   CHECK(stopped.prompt() == 3);
-  CHECK(stopped.draft().text.seen.size() == 4);
+  CHECK((stopped.draft().text.seen.size() == 4 && stopped.draft().text.left == 2));
   CHECK(stopped.take(9, kLogits) == Finish::stop);
   const auto answer = std::move(stopped).ended(Finish::stop);
   CHECK(answer.ids == std::vector<int32_t>{5});

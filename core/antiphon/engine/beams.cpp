@@ -25,14 +25,21 @@ BeamSearch::BeamSearch(const GenerateOptions& options, std::vector<int64_t> prom
 
 std::vector<BeamSearch::Step> BeamSearch::next(const at::Tensor& logits) {
   const auto own = logits.to(at::kCPU, at::kFloat).contiguous();
-  if (!std::isfinite(own.max().item<float>()))
+  if (!options_.remove_invalid_values.value_or(false) && !std::isfinite(own.max().item<float>()))
     fail(ErrorKind::data, kNotFinite, kNotFiniteRemedy);  // NaN is the largest
-  auto chosen = candidates(scores_of_all(at::log_softmax(own, -1)));
+  const auto totals = scores_of_all(at::log_softmax(own, -1));
+  if (totals.max().item<float>() == -HUGE_VALF) return over_without_token();
+  auto chosen = candidates(totals);
   finish_some(chosen, own);
   const bool over = std::ranges::all_of(chosen, &Candidate::ends) || (full() && options_.early_stopping == "true");
   auto steps = go_on(std::move(chosen), own);
   if (!over && may_improve()) return steps;
-  if (finished_.empty()) fail(ErrorKind::data, "no token may come next", "suppress fewer tokens");
+  return over_without_token();
+}
+
+// What has ended counts; without any there is no answer.
+std::vector<BeamSearch::Step> BeamSearch::over_without_token() const {
+  if (finished_.empty()) fail(ErrorKind::data, kNoToken, kNoTokenRemedy);
   return {};
 }
 
@@ -47,9 +54,13 @@ at::Tensor BeamSearch::scores_of_all(const at::Tensor& logp) const {
     all.insert(all.end(), answer.ids.begin(), answer.ids.end());
     before.push_back(answer.score);
   }
-  for (const auto& all : seen) texts.push_back({all, prompt_.size(), stop_ids_});
+  for (const auto& all : seen) texts.push_back({all, prompt_.size(), stop_ids_, room_ - length_});
   process_rows(rows, texts, options_);
-  return rows + at::tensor(before).unsqueeze(1);
+  // A beam without any token has no distribution.
+  const auto scores = options_.renormalize_logits.value_or(false)
+                          ? at::where(rows == -HUGE_VAL, rows, at::log_softmax(rows, -1))
+                          : rows;
+  return scores + at::tensor(before).unsqueeze(1);
 }
 
 // The likeliest; enough of them that num_beams go on though each stop token ends some.
@@ -79,7 +90,7 @@ BeamSearch::Answer BeamSearch::grown(const Candidate& candidate, const at::Tenso
   if (std::ranges::find(stop_ids_, id) != stop_ids_.end()) return answer;
   answer.ids.push_back(id);
   if (options_.logprobs)
-    answer.scores.push_back(scores_of(logits[static_cast<int64_t>(candidate.step.parent)], id, *options_.logprobs));
+    answer.scores.push_back(scores_of(logits[static_cast<int64_t>(candidate.step.parent)], id, options_));
   return answer;
 }
 

@@ -31,7 +31,8 @@ class BeamSearch {
   BeamSearch(const GenerateOptions& options, std::vector<int64_t> prompt, std::vector<int32_t> stop_ids, int64_t room,
              const StopStrings* stops);
   // logits [beams, vocab_size] of any floating dtype: of one beam at first, then of those that the last call gave, in
-  // their order. The beams from now on; none once the search is over. Error(data) if no logit is finite.
+  // their order. The beams from now on; none once the search is over. Error(data) if no logit is finite, but
+  // with remove_invalid_values, or if no token may come and no answer has ended.
   std::vector<Step> next(const at::Tensor& logits);
   // What the beams have written so far, in the order of the last call's steps.
   const std::vector<Answer>& running() const { return running_; }
@@ -49,6 +50,7 @@ class BeamSearch {
   Answer grown(const Candidate& candidate, const at::Tensor& logits) const;
   void finish_some(const std::vector<Candidate>& candidates, const at::Tensor& logits);
   std::vector<Step> go_on(std::vector<Candidate> candidates, const at::Tensor& logits);
+  std::vector<Step> over_without_token() const;
   bool may_improve() const;
   bool full() const { return static_cast<int64_t>(finished_.size()) == options_.beams(); }
 

@@ -145,8 +145,11 @@ void Engine::answer(int64_t number, const GenerateOptions& options, std::vector<
   auto& text = texts_.at(number);
   if (!text.hidden.defined()) fail(ErrorKind::data, "there is no prompt to answer", "read one first");
   check_options(options);
+  const auto left = std::min(options.limit(), text.capacity - std::ssize(text.held));
+  if (left < 1)
+    fail(ErrorKind::data, fmt::format("the conversation is full: {} tokens", text.capacity), "begin a new one");
   answers_.erase(number);
-  begin(text, options, std::move(stop_ids), std::move(on_token), options.limit());
+  begin(text, options, std::move(stop_ids), std::move(on_token), left);
 }
 
 void Engine::begin(Text& text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token,
@@ -259,13 +262,6 @@ Engine::Numbers Engine::writing(bool unread) const {
 
 void Engine::read_last_tokens() {
   auto numbers = writing(true);
-  std::erase_if(numbers, [this](int64_t number) {
-    const bool full = !texts_.at(number).writing->beams && length(number) == capacity(number);
-    if (full)
-      finish(number, Finish::failed,
-             failure(fmt::format("the conversation is full: {} tokens", capacity(number)), "begin a new one"));
-    return full;
-  });
   std::erase_if(numbers, [this](int64_t number) {
     auto& text = texts_.at(number);
     return outgrows(text) && (read_again(text), true);

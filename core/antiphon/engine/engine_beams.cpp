@@ -12,14 +12,14 @@ namespace antiphon::engine {
 // A request has their room already; a text that stays borrows it for the answer.
 void Engine::begin_beams(Text& text) {
   auto& writing = *text.writing;
-  const auto held = std::ssize(text.held), room = std::min(writing.left, text.capacity - held);
+  const auto held = std::ssize(text.held), room = writing.left;
   const int64_t blocks =
       text.request ? 0 : blocks_for_text(model_, held, held + room, writing.options) - blocks_of_text(model_, held);
-  if (room < 1 || blocks > free_blocks_) {
+  if (blocks > free_blocks_) {
     text.writing.reset();
     fail(ErrorKind::data,
          fmt::format("{} beams of a text of {} tokens take {} more; {} are free", writing.options.beams(), held,
-                     std::max<int64_t>(1, blocks * cache_.block_size()), free_blocks_ * cache_.block_size()),
+                     blocks * cache_.block_size(), free_blocks_ * cache_.block_size()),
          "lower generate.num_beams or generate.max_tokens");
   }
   free_blocks_ -= blocks;

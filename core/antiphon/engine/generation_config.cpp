@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 
 namespace antiphon::engine {
 namespace {
@@ -33,13 +35,13 @@ void take(Texts& taken, const char* key, std::optional<T>& option, T value, T no
   option = value;
 }
 
+bool is_id(const json& value) { return value.is_number_integer() && value >= 0; }
+
 std::vector<int64_t> ids_of(const JsonTable& table, const char* key) {
   const auto* list = table.find(key);
   if (!list) return {};
-  const bool good =
-      list->is_array() && list->size() <= most &&
-      std::all_of(list->begin(), list->end(), [](const json& id) { return id.is_number_integer() && id >= 0; });
-  if (!good) table.refuse(key, "a list of token ids");
+  if (!list->is_array() || list->size() > most || !std::ranges::all_of(*list, is_id))
+    table.refuse(key, "a list of token ids");
   return list->get<std::vector<int64_t>>();
 }
 
@@ -48,6 +50,11 @@ void take_limits(const JsonTable& table, GenerateOptions& o, Texts& taken) {
     take<int64_t>(taken, "max_new_tokens", o.max_tokens, table.integer("max_new_tokens", 0, 1, int64_t{1} << 32), 0);
   if (!o.repetition_penalty)
     take(taken, "repetition_penalty", o.repetition_penalty, table.number("repetition_penalty", 1, 1e-3, 1e3), 1.0);
+  if (!o.encoder_repetition_penalty)
+    take(taken, "encoder_repetition_penalty", o.encoder_repetition_penalty,
+         table.number("encoder_repetition_penalty", 1, 1e-3, 1e3), 1.0);
+  if (!o.remove_invalid_values)
+    take(taken, "remove_invalid_values", o.remove_invalid_values, table.flag("remove_invalid_values", false), false);
   if (!o.no_repeat_ngram_size)
     take<int64_t>(taken, "no_repeat_ngram_size", o.no_repeat_ngram_size,
                   table.integer("no_repeat_ngram_size", 0, 0, most), 0);
@@ -67,13 +74,57 @@ void take_bad_words(const JsonTable& table, GenerateOptions& o, Texts& taken) {
   const auto* list = table.find(key);
   if (!list) return;
   const auto is_word = [](const json& word) {
-    return word.is_array() && !word.empty() &&
-           std::all_of(word.begin(), word.end(), [](const json& id) { return id.is_number_integer() && id >= 0; });
+    return word.is_array() && !word.empty() && std::ranges::all_of(word, is_id);
   };
   if (!list->is_array() || list->size() > most || !std::all_of(list->begin(), list->end(), is_word))
     table.refuse(key, "a list of words, each a list of token ids");
   o.bad_words_ids = list->get<std::vector<std::vector<int64_t>>>();
   if (!o.bad_words_ids.empty()) taken.push_back(told(key, *list));
+}
+
+// Runs of ids, each with what is added to the logit of its last. Of a run that stands twice the last bias counts, as
+// there.
+void take_biases(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  constexpr const char* key = "sequence_bias";
+  const auto* list = table.find(key);
+  if (!list || !o.sequence_bias.empty()) return;
+  const auto is_bias = [](const json& one) {
+    return one.is_array() && one.size() == 2 && one[0].is_array() && !one[0].empty() &&
+           std::ranges::all_of(one[0], is_id) && one[1].is_number() && std::abs(one[1].get<double>()) <= most;
+  };
+  if (!list->is_array() || list->size() > most || !std::ranges::all_of(*list, is_bias))
+    table.refuse(key, "a list of pairs, each a list of token ids and a number of at most a million");
+  std::map<std::vector<int64_t>, double> biases;
+  for (const auto& one : *list) biases[one[0].get<std::vector<int64_t>>()] = one[1];
+  for (const auto& [ids, bias] : biases) o.sequence_bias.push_back({ids, bias});
+  if (!biases.empty()) taken.push_back(told(key, *list));
+}
+
+// One id or several.
+void take_forced(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  if (!o.forced_bos_token_id && table.find("forced_bos_token_id"))
+    take<int64_t>(taken, "forced_bos_token_id", o.forced_bos_token_id,
+                  table.integer("forced_bos_token_id", 0, 0, int64_t{1} << 32), -1);
+  constexpr const char* last = "forced_eos_token_id";
+  const auto* value = table.find(last);
+  if (!value || value->is_array()) return take_ids(table, last, o.forced_eos_token_id, taken);
+  if (!is_id(*value)) table.refuse(last, "a token id, or a list of them");
+  if (!o.forced_eos_token_id.empty()) return;
+  o.forced_eos_token_id = {value->get<int64_t>()};
+  taken.push_back(told(last, *value));
+}
+
+// A number of tokens and a factor.
+void take_decay(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  constexpr const char* key = "exponential_decay_length_penalty";
+  const auto* pair = table.find(key);
+  if (!pair || !o.exponential_decay_length_penalty.empty()) return;
+  const auto in_bounds = [](const json& value) { return value.is_number() && value >= 0 && value <= most; };
+  if (!pair->is_array() || pair->size() != 2 || !std::ranges::all_of(*pair, in_bounds) ||
+      !pair->at(0).is_number_integer())
+    table.refuse(key, "a pair of a number of tokens and a factor, neither below 0 or above a million");
+  o.exponential_decay_length_penalty = pair->get<std::vector<double>>();
+  taken.push_back(told(key, *pair));
 }
 
 // Without do_sample these are without effect there; but [generate] may ask for sampling, which then goes by them.
@@ -87,6 +138,10 @@ void take_sampling(const JsonTable& table, GenerateOptions& o, Texts& taken) {
   if (!o.top_k) take<int64_t>(taken, "top_k", o.top_k, table.integer("top_k", sample ? 50 : 0, 0, most), 0);
   if (!o.top_p) take(taken, "top_p", o.top_p, table.number("top_p", 1, 0, 1), 1.0);
   if (!o.min_p) take(taken, "min_p", o.min_p, table.number("min_p", 0, 0, 1), 0.0);
+  if (!o.top_h && table.find("top_h")) take(taken, "top_h", o.top_h, table.number("top_h", 1, 1e-6, 1), 0.0);
+  if (!o.typical_p) take(taken, "typical_p", o.typical_p, table.number("typical_p", 1, 1e-6, 1), 1.0);
+  if (!o.epsilon_cutoff) take(taken, "epsilon_cutoff", o.epsilon_cutoff, table.number("epsilon_cutoff", 0, 0, 1), 0.0);
+  if (!o.eta_cutoff) take(taken, "eta_cutoff", o.eta_cutoff, table.number("eta_cutoff", 0, 0, 1), 0.0);
 }
 
 // One text or several.
@@ -118,6 +173,8 @@ void take_beams(const JsonTable& table, GenerateOptions& o, Texts& taken) {
   if (o.beams() == 1) return;
   if (!o.length_penalty)
     take(taken, "length_penalty", o.length_penalty, table.number("length_penalty", 1, -100, 100), 1.0);
+  if (!o.renormalize_logits)
+    take(taken, "renormalize_logits", o.renormalize_logits, table.flag("renormalize_logits", false), false);
   if (!o.early_stopping.empty()) return;
   o.early_stopping = early_stopping_of(table);
   if (!o.early_stopping.empty() && o.early_stopping != "false")
@@ -153,14 +210,19 @@ GenerationConfig take_generation_config(const std::filesystem::path& folder, Gen
   take_ids(table, "suppress_tokens", options.suppress_tokens, taken);
   take_ids(table, "begin_suppress_tokens", options.begin_suppress_tokens, taken);
   take_bad_words(table, options, taken);
+  take_biases(table, options, taken);
+  take_forced(table, options, taken);
+  take_decay(table, options, taken);
   take_sampling(table, options, taken);
   take_stop_strings(table, options, taken);
   take_beams(table, options, taken);
   return {table.file(), join(taken, ", "), absent_keys(table, options), unknown_keys(table)};
 }
 
-void read_generation_config(const std::filesystem::path& folder, GenerateOptions& options) {
+void read_generation_config(const std::filesystem::path& folder, int64_t vocab_size, GenerateOptions& options) {
+  check_ids(options, vocab_size, ErrorKind::config, "generate.");
   const auto said = take_generation_config(folder, options);
+  check_ids(options, vocab_size, ErrorKind::weights, said.file + ": ");
   if (!said.taken.empty()) log::info(fmt::format("  {}: {}; [generate] may say otherwise", said.file, said.taken));
   if (!said.absent.empty())
     log::warning(fmt::format("{}: {} asked for, which is not done here: answers may differ from transformers'",

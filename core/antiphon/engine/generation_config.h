@@ -22,7 +22,8 @@ struct GenerationConfig {
 // folder, or no such file: nothing.
 GenerationConfig take_generation_config(const std::filesystem::path& folder, GenerateOptions& options);
 
-// The same, and reports what was taken and what was not.
-void read_generation_config(const std::filesystem::path& folder, GenerateOptions& options);
+// The same, and reports what was taken and what was not. Errors as in check_ids(): config for ids of the options,
+// weights for ids of the file, which is named.
+void read_generation_config(const std::filesystem::path& folder, int64_t vocab_size, GenerateOptions& options);
 
 }  // namespace antiphon::engine

@@ -6,33 +6,22 @@
 namespace antiphon::engine {
 
 const std::vector<std::pair<std::string, nlohmann::json>>& absent_generation_keys() {
-  static const auto* keys =
-      new std::vector<std::pair<std::string, nlohmann::json>>{{"max_length", 20},
-                                                              {"min_length", 0},
-                                                              {"max_time", nullptr},
-                                                              {"num_beam_groups", 1},
-                                                              {"diversity_penalty", 0},
-                                                              {"constraints", nullptr},
-                                                              {"force_words_ids", nullptr},
-                                                              {"penalty_alpha", 0},
-                                                              {"dola_layers", nullptr},
-                                                              {"top_h", nullptr},
-                                                              {"typical_p", 1},
-                                                              {"epsilon_cutoff", 0},
-                                                              {"eta_cutoff", 0},
-                                                              {"encoder_repetition_penalty", 1},
-                                                              {"encoder_no_repeat_ngram_size", 0},
-                                                              {"sequence_bias", nullptr},
-                                                              {"forced_bos_token_id", nullptr},
-                                                              {"forced_eos_token_id", nullptr},
-                                                              {"forced_decoder_ids", nullptr},
-                                                              {"exponential_decay_length_penalty", nullptr},
-                                                              {"remove_invalid_values", false},
-                                                              {"token_healing", false},
-                                                              {"guidance_scale", 1},
-                                                              {"watermarking_config", nullptr},
-                                                              {"num_return_sequences", 1},
-                                                              {"cache_implementation", nullptr}};
+  static const auto* keys = new std::vector<std::pair<std::string, nlohmann::json>>{{"max_length", 20},
+                                                                                    {"min_length", 0},
+                                                                                    {"max_time", nullptr},
+                                                                                    {"num_beam_groups", 1},
+                                                                                    {"diversity_penalty", 0},
+                                                                                    {"constraints", nullptr},
+                                                                                    {"force_words_ids", nullptr},
+                                                                                    {"penalty_alpha", 0},
+                                                                                    {"dola_layers", nullptr},
+                                                                                    {"encoder_no_repeat_ngram_size", 0},
+                                                                                    {"forced_decoder_ids", nullptr},
+                                                                                    {"token_healing", false},
+                                                                                    {"guidance_scale", 1},
+                                                                                    {"watermarking_config", nullptr},
+                                                                                    {"num_return_sequences", 1},
+                                                                                    {"cache_implementation", nullptr}};
   return *keys;
 }
 
@@ -40,11 +29,11 @@ bool is_generation_key(const std::string& key) {
   static const auto* others = new std::set<std::string>{
       "max_new_tokens", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", "begin_suppress_tokens",
       "bad_words_ids", "do_sample", "temperature", "top_k", "top_p", "min_p", "min_new_tokens", "stop_strings",
-      "num_beams", "early_stopping", "length_penalty",
+      "num_beams", "early_stopping", "length_penalty", "renormalize_logits", "top_h", "typical_p", "epsilon_cutoff",
+      "eta_cutoff", "encoder_repetition_penalty", "sequence_bias", "forced_bos_token_id", "forced_eos_token_id",
+      "exponential_decay_length_penalty", "remove_invalid_values",
       // without effect from here on
       "eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id",
-      // with a softmax over what is left
-      "renormalize_logits",
       // ways to the same answer in less time
       "use_mtp", "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
       "assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit",

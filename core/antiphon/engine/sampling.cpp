@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <antiphon/base/error.h>
+#include <antiphon/engine/sampling_filters.h>
 
 namespace antiphon::engine {
 namespace {
@@ -27,9 +29,22 @@ std::vector<std::optional<int64_t>> likeliest(const at::Tensor& logits) {
   return ids;
 }
 
+// Where the sum of the shares passes `left`; nullopt: behind the last of them.
+std::optional<size_t> place_in(double left, std::span<const double> p) {
+  for (size_t i = 0; i < p.size(); ++i)
+    if ((left -= p[i]) < 0) return i;
+  return std::nullopt;
+}
+
+at::Tensor have_none(const at::Tensor& rows) { return rows.amax(-1) == -HUGE_VAL; }
+
+// What the model itself gives no token is no matter of the options.
 at::Tensor processed(const at::Tensor& logits, const std::vector<TextSoFar>& texts, const GenerateOptions& options) {
-  const auto rows = logits.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+  const auto own = logits.to(at::kCPU, at::kFloat), rows = own.clone(at::MemoryFormat::Contiguous);
   process_rows(rows, texts, options);
+  const auto left_none = have_none(rows);
+  if (left_none.any().item<bool>() && left_none.logical_and(have_none(own).logical_not()).any().item<bool>())
+    fail(ErrorKind::data, kNoToken, kNoTokenRemedy);
   return rows;
 }
 
@@ -51,13 +66,17 @@ std::vector<int64_t> Sampler::next(const at::Tensor& raw, const std::vector<Text
 
 bool Sampler::takes_likeliest() const { return options_.greedy() && !changes_logits(options_); }
 
-TokenScores scores_of(const at::Tensor& logits_v, int64_t id, int64_t k) {
-  const auto logp_v = at::log_softmax(logits_v.to(at::kCPU, at::kFloat), 0);
-  TokenScores scores{logp_v[id].item<float>()};
+TokenScores scores_of(const at::Tensor& logits_v, int64_t id, const GenerateOptions& options) {
+  const auto own_v = logits_v.to(at::kCPU, at::kFloat);
+  // Distances between such logits do not fit a float.
+  const auto logp_v =
+      at::log_softmax(options.remove_invalid_values.value_or(false) ? finite(own_v).to(at::kDouble) : own_v, 0);
+  const int64_t k = options.logprobs.value_or(0);
+  TokenScores scores{logp_v[id].item<double>()};
   if (k == 0) return scores;
   const auto [values, ids] = at::topk(logp_v, std::min(k, logp_v.size(0)));
   for (int64_t i = 0; i < values.size(0); ++i)
-    scores.top.emplace_back(static_cast<int32_t>(ids[i].item<int64_t>()), values[i].item<float>());
+    scores.top.emplace_back(static_cast<int32_t>(ids[i].item<int64_t>()), values[i].item<double>());
   return scores;
 }
 
@@ -70,16 +89,24 @@ std::vector<std::optional<int64_t>> next_tokens(const at::Tensor& logits, const 
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       ids.push_back(std::nullopt);
+      if (drafts[i].failure) *drafts[i].failure = std::current_exception();
     }
   return ids;
 }
 
 int64_t Sampler::draw(const at::Tensor& logits_v) {
-  const int64_t all = logits_v.size(0), top_k = options_.top_k.value_or(0),
-                kept = top_k > 0 ? std::min(top_k, all) : all;
-  const auto scaled = logits_v / options_.temperature.value_or(1);
+  auto scaled = logits_v / options_.temperature.value_or(1);
+  if (options_.remove_invalid_values.value_or(false))  // what is out stays out
+    scaled = at::where(logits_v.isinf(), scaled, finite(scaled));
   // A double in [0, 1) of 53 bits, the same with every standard library.
   const double share = static_cast<double>(random_() >> 11) * 0x1p-53;
+  if (has_entropy_filters(options_)) {
+    check_finite(scaled.max().item<float>());  // NaN counts as the largest
+    const auto shares = shares_of(scaled, options_);
+    return shares.ids[place_in(share, shares.p).value_or(shares.p.size() - 1)];
+  }
+  const int64_t all = logits_v.size(0), top_k = options_.top_k.value_or(0),
+                kept = top_k > 0 ? std::min(top_k, all) : all;
   // Sorting a whole vocabulary costs more than all else, and what is drawn nearly always lies among its likeliest.
   for (int64_t sorted = std::min(kept, kSortedFirst);; sorted = kept) {
     const auto [values, indices] = at::topk(scaled, sorted);
@@ -87,23 +114,18 @@ int64_t Sampler::draw(const at::Tensor& logits_v) {
     const auto whole = (kept == all ? scaled : values).to(at::kDouble).logsumexp(0);
     const auto p = (values.to(at::kDouble) - whole).exp();
     const auto place = place_of(share, {p.const_data_ptr<double>(), static_cast<size_t>(sorted)}, sorted == kept);
-    if (place) return indices[*place].item<int64_t>();
+    if (place) return indices[static_cast<int64_t>(*place)].item<int64_t>();
   }
 }
 
 // Where a share of the mass falls that top_p and min_p leave of the likeliest probabilities, in order; nullopt if that
 // depends on others (`all`: there are none).
-std::optional<int64_t> Sampler::place_of(double share, std::span<const double> p, bool all) const {
-  const double top_p = options_.top_p.value_or(1), min_p = options_.min_p.value_or(0);
-  double mass = 0;
-  size_t n = 0;
-  while (n < p.size() && (n == 0 || (mass < top_p && p[n] >= min_p * p[0]))) mass += p[n++];
-  const bool open = n == p.size() && !all;
-  if (open && (top_p < 1 || min_p > 0)) return std::nullopt;
-  double left = share * (open ? 1 : mass);
-  for (size_t i = 0; i < n; ++i)
-    if ((left -= p[i]) < 0) return static_cast<int64_t>(i);
-  return open ? std::nullopt : std::optional(static_cast<int64_t>(n) - 1);
+std::optional<size_t> Sampler::place_of(double share, std::span<const double> p, bool all) const {
+  const auto kept = p.first(kept_by_mass(p, options_));
+  const bool open = kept.size() == p.size() && !all;
+  if (open && (options_.top_p.value_or(1) < 1 || options_.min_p.value_or(0) > 0)) return std::nullopt;
+  const auto place = place_in(share * (open ? 1 : std::accumulate(kept.begin(), kept.end(), 0.0)), kept);
+  return place || open ? place : std::optional(kept.size() - 1);
 }
 
 }  // namespace antiphon::engine

@@ -12,7 +12,7 @@ from .decoders import model_table, rows_of
 WITHOUT_EFFECT = {
     # the tokenizer has the stop ids; nothing is padded, and no prompt is empty
     "eos_token_id": 2, "pad_token_id": 0, "bos_token_id": 1, "decoder_start_token_id": 1,
-    # for more than one beam, or if the logits are used as probabilities
+    # for more than one beam
     "early_stopping": True, "length_penalty": 2.0, "renormalize_logits": True,
     # ways to the same answer
     "use_mtp": True, "is_assistant": True, "num_assistant_tokens": 5, "num_assistant_tokens_schedule": "heuristic", "assistant_confidence_threshold": 0.5,
@@ -24,11 +24,10 @@ WITHOUT_EFFECT = {
     "transformers_version": "4.0.0", "_from_model_config": True,
 }
 TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "begin_suppress_tokens": [1], "bad_words_ids": [[1], [4, 5]], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1,
-         "min_new_tokens": 5, "stop_strings": ["x"], "num_beams": 2}
+         "min_new_tokens": 5, "stop_strings": ["x"], "num_beams": 2, "top_h": 0.4, "typical_p": 0.5, "epsilon_cutoff": 3e-4, "eta_cutoff": 3e-4, "encoder_repetition_penalty": 1.2, "sequence_bias": [[[1], 2.0]],
+         "forced_bos_token_id": 1, "forced_eos_token_id": 1, "exponential_decay_length_penalty": [5, 1.1], "remove_invalid_values": True}
 NAMED = {"max_length": 50, "min_length": 5, "max_time": 1.0, "num_beam_groups": 2, "diversity_penalty": 0.5,
-         "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "top_h": 0.4, "typical_p": 0.5, "epsilon_cutoff": 3e-4, "eta_cutoff": 3e-4,
-         "encoder_repetition_penalty": 1.2, "encoder_no_repeat_ngram_size": 2, "sequence_bias": [[[1], 2.0]],
-         "forced_bos_token_id": 1, "forced_eos_token_id": 1, "exponential_decay_length_penalty": [5, 1.1], "remove_invalid_values": True, "token_healing": True, "guidance_scale": 1.5,
+         "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "encoder_no_repeat_ngram_size": 2, "token_healing": True, "guidance_scale": 1.5,
          "watermarking_config": {"bias": 2.0}, "num_return_sequences": 2, "cache_implementation": "quantized"}
 
 
@@ -56,9 +55,9 @@ def every_key(bench):
     write(folder, num_beams=2, do_sample=True)
     said, _ = bench.ask("generation_config", directory=folder)
     bench.check("generation_config.json: beams that are sampled are named, not taken", said["absent"] == "num_beams = 2" and not said["options"]["num_beams"], said)
-    write(folder, num_beams=3, early_stopping="never", length_penalty=0.5, stop_strings="x")
+    write(folder, num_beams=3, early_stopping="never", length_penalty=0.5, stop_strings="x", renormalize_logits=True)
     said, _ = bench.ask("generation_config", directory=folder)
-    bench.check("generation_config.json: beams with their options", [said["options"][key] for key in ("num_beams", "early_stopping", "length_penalty", "stop_strings")] == [3, "never", 0.5, ["x"]], said)
+    bench.check("generation_config.json: beams with their options", [said["options"][key] for key in ("num_beams", "early_stopping", "length_penalty", "stop_strings")] == [3, "never", 0.5, ["x"]] and "renormalize_logits = true" in said["taken"], said)
     write(folder, chat_format="chatml")
     bench.check("generation_config.json: a key that nobody knows is named", "chat_format" in bench.ask("generation_config", directory=folder)[0]["unknown"])
 
@@ -93,6 +92,11 @@ def answers(bench):
                  dict(do_sample=True, top_p=1e-4, no_repeat_ngram_size=3), dict(do_sample=True, temperature=2.0, min_p=1.0, suppress_tokens=common),
                  dict(begin_suppress_tokens=[answer[0] for answer in free]),
                  dict(bad_words_ids=[[common[0]], free[0][3:5], free[1][5:8], [*prompts[2][-2:], free[2][0]], [*prompts[1], free[1][0]], [3] * 40]),
+                 dict(encoder_repetition_penalty=1.5), dict(encoder_repetition_penalty=0.4, repetition_penalty=0.8),
+                 dict(sequence_bias=[[[common[0]], -9.0], [free[0][3:5], -3.0], [[prompts[1][-1], 5], 4.0], [[prompts[1][-1], 6], 9.0], [[7], 0.5], [[3] * 40, 9.0]]),
+                 dict(forced_eos_token_id=5), dict(forced_eos_token_id=[6, 5], repetition_penalty=1.2, remove_invalid_values=True),
+                 dict(do_sample=True, typical_p=1e-4), dict(do_sample=True, top_k=0, typical_p=1e-4, temperature=1.7), dict(do_sample=True, top_h=1e-4, suppress_tokens=common),
+                 dict(do_sample=True, epsilon_cutoff=0.99, suppress_tokens=common),
                  dict(repetition_penalty=1.3, temperature=0.2, top_k=3)]:
         write(folder, **keys, max_new_tokens=24)
         model = LlamaForCausalLM.from_pretrained(folder)
@@ -108,6 +112,69 @@ def answers(bench):
     expected = [theirs_of(model, prompt, max_new_tokens=24) for prompt in prompts]
     ours = bench.ask("generate", model=model_table(folder), ids=prompts, directory=folder, max_tokens=24)[0]["tokens"]
     bench.check("repetition_penalty in config.json: 24 tokens of generate()", ours == expected and expected != free)
+
+
+def steering(bench):
+    """Forced tokens, stop tokens that become likelier, biases, and scores made a distribution again: with stop ids, greedy and with beams."""
+    prompts = rows_of([9, 2, 23, 4], seed=19)
+    prompts.append(prompts[0][:1])  # which alone has its first token forced
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    free = [theirs_of(model, prompt, max_new_tokens=24) for prompt in prompts]
+    stop = sorted({free[0][9], free[1][5], free[2][20]})
+    plain = [without_stop(theirs_of(model, prompt, max_new_tokens=24, eos_token_id=stop), stop) for prompt in prompts]
+    changed = 0
+    for keys in [dict(forced_eos_token_id=[5]), dict(forced_eos_token_id=stop[:1]), dict(forced_bos_token_id=7), dict(forced_bos_token_id=7, begin_suppress_tokens=[answer[0] for answer in free] + [answer[1] for answer in free]),
+                 dict(exponential_decay_length_penalty=[3, 1.4]), dict(exponential_decay_length_penalty=[0, 1.1], min_new_tokens=12), dict(exponential_decay_length_penalty=[2, 0.5]),
+                 dict(exponential_decay_length_penalty=[4, 1.2], suppress_tokens=stop[:1], repetition_penalty=1.2), dict(exponential_decay_length_penalty=[1, 900.0], min_new_tokens=20),
+                 dict(sequence_bias=[[[stop[0]], 1.5], [[free[0][0], 9], 30.0], [free[1][:2], -30.0]]), dict(encoder_repetition_penalty=1.4), dict(renormalize_logits=True, suppress_tokens=[5, 9, 11, *free[2][:3]])]:
+        overflows = keys.get("exponential_decay_length_penalty", [0, 1])[1] > 100  # to beams of which none is better
+        for more in ({},) if overflows else ({}, dict(num_beams=3)):
+            theirs = [without_stop(theirs_of(model, prompt, max_new_tokens=24, eos_token_id=stop, **keys, **more), stop) for prompt in prompts]
+            ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=24, stop=stop, **keys, **more)[0]["tokens"]
+            bench.check(f"{keys} {more}: at most 24 tokens of generate()", ours == theirs, "" if ours == theirs else f"{ours} {theirs}")
+            changed += not more and theirs != plain
+    bench.check("steering: answers are others than without", changed > 10, changed)
+    bench.refused("a forced token that is suppressed", "no token may come next", "generate", model=model_table(folder), ids=prompts, forced_eos_token_id=[5], suppress_tokens=[4, 5])
+
+
+def invalid_values(bench):
+    """A head whose logits of one token are never a number, and of another infinite."""
+    prompts = rows_of([9, 2, 23, 4], seed=20)
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    free = [theirs_of(model, prompt, max_new_tokens=12) for prompt in prompts]
+    with torch.no_grad():
+        model.lm_head.weight[5] = torch.nan
+        model.lm_head.weight[7, 3] = torch.inf
+    model.save_pretrained(folder)
+    for more in ({}, dict(suppress_tokens=[7])):
+        expected = [theirs_of(model, prompt, max_new_tokens=12, remove_invalid_values=True, **more) for prompt in prompts]
+        ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=12, remove_invalid_values=True, **more)[0]["tokens"]
+        bench.check(f"remove_invalid_values {more}: 12 tokens of generate()", ours == expected and (more or expected != free), "" if ours == expected else f"{ours} {expected}")
+    ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=12, remove_invalid_values=True, num_beams=3)[0]["tokens"]
+    bench.check("remove_invalid_values: beams, to which all tokens are then alike, go on", [len(answer) for answer in ours] == [12] * 4)
+    bench.refused("logits that are not finite are refused without it", "not finite", "generate", model=model_table(folder), ids=prompts, max_tokens=12)
+
+
+FILTERS = [dict(top_h=0.1), dict(top_h=0.4), dict(top_h=0.9), dict(typical_p=0.05), dict(typical_p=0.2), dict(typical_p=0.9), dict(epsilon_cutoff=3e-4), dict(epsilon_cutoff=0.02), dict(epsilon_cutoff=0.9),
+           dict(eta_cutoff=3e-4), dict(eta_cutoff=0.05), dict(eta_cutoff=0.9), dict(top_k=7), dict(top_p=0.8), dict(min_p=0.05), dict(top_k=40, top_p=0.9, min_p=0.02), dict(top_h=0.7, top_k=9, typical_p=0.6),
+           dict(top_k=50, top_p=0.95, typical_p=0.8, epsilon_cutoff=0.01), dict(top_p=0.9, eta_cutoff=0.03, epsilon_cutoff=0.005), dict(temperature=2.5, typical_p=0.7, min_p=0.1), dict(temperature=0.3, top_h=0.6, eta_cutoff=0.02)]
+
+
+def filters(bench):
+    """What sampling may draw, and how likely, of flat and steep logits, some of them masked."""
+    model = tiny.llama(bench.new_folder())
+    logits = torch.randn(8, 300, generator=torch.Generator().manual_seed(21)) * torch.tensor([0.1, 0.5, 1, 2, 3, 5, 8, 20])[:, None]
+    logits[2:4, 20:290] = -torch.inf
+    for keys in FILTERS:
+        config = GenerationConfig(do_sample=True, **keys)
+        config._eos_token_tensor = None
+        warpers = model._get_logits_processor(config, input_ids_seq_length=3)
+        theirs = warpers(torch.zeros(8, 3, dtype=torch.long), logits).softmax(-1).double()
+        _, ours = bench.ask("shares", inputs={"logits": logits}, **{"temperature": 1.0, **keys})
+        bench.check(f"sampling {keys}: the tokens that generate() draws from", torch.equal(ours["shares"] > 0, theirs > 0), (ours["shares"] > 0).sum(1).tolist())
+        bench.compare(f"sampling {keys}: their shares", {"shares": ours["shares"]}, {"shares": theirs})
 
 
 BEAMS = [dict(num_beams=2), dict(num_beams=4), dict(num_beams=3, length_penalty=0.0), dict(num_beams=3, length_penalty=2.5), dict(num_beams=3, length_penalty=-1.0),
@@ -228,6 +295,9 @@ def run(bench):
     values(bench)
     answers(bench)
     penalties(bench)
+    steering(bench)
+    invalid_values(bench)
+    filters(bench)
     logprobs(bench)
     beams(bench)
     stop_strings(bench)
