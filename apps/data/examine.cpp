@@ -115,7 +115,7 @@ Examined Examiner::operator()(const data::RecordSet& records, int64_t index) con
   Sample sample;
   out.line = records.line(index);
   try {
-    sample = records.sample(index);
+    sample = records.sample(index, draw ? draw(index) : 0);
     out.id = sample.id, out.unread = preparer ? preparer->unread(sample) : sample.unread;
     look(*this, sample, out);
   } catch (const Error& error) {

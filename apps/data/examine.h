@@ -37,6 +37,8 @@ struct Examiner {
   int64_t tokens_per_batch = 0;              // longer samples are bad, too, as in training; 0: not for training
   int64_t candidates = 1;                    // answers that the objective compares
   data::FilterOptions filter = {};           // of training
+  // How record `index` of training data is read in the first epoch (MediaFolder::draw); unset: held-out data.
+  std::function<uint64_t(int64_t index)> draw = {};
   // Thread-safe. What is wrong with the sample is reported in the result; errors of other kinds than data are thrown.
   Examined operator()(const data::RecordSet& records, int64_t index) const;
 };

@@ -109,10 +109,11 @@ bool show_one(const Reader& reader, const run::Composition& composition, const d
   const auto index = place.index;
   const auto where = fmt::format("{}:{}", shown(set.path().string()), set.line(index));
   try {
-    const auto sample = set.sample(index);
+    const auto seed = reader.seed_of(place.set, index, flags.epoch);
+    const auto sample = set.sample(index, seed);
     int64_t longest = 0, all = 0;
     for (const auto& sequence : data::sequences_of(sample)) {
-      const auto content = read(reader.preparer(), sequence, reader.seed_of(place.set, index, flags.epoch));
+      const auto content = read(reader.preparer(), sequence, seed);
       fmt::print("{} ({})\n", where, shown(sequence.id));
       print(content, composition, flags);
       longest = std::max(longest, content.prepared.tokens()), all += content.prepared.tokens();
@@ -156,7 +157,8 @@ void add_data_show(CLI::App& data, Action& action) {
   auto* line = command->add_option("--line", flags->line, "line of the first source to begin with")->check(at_least(1));
   command->add_option("--id", flags->id, "id of the sample to begin with")->excludes(line);
   command
-      ->add_option("--epoch", flags->epoch, "with data.augment: the pass over the data, from 0, whose changes to show")
+      ->add_option("--epoch", flags->epoch,
+                   "the pass over the data, from 0, whose changes of media and whose questions to show")
       ->check(at_least(0))
       ->capture_default_str();
   command->add_option("--count", flags->count, "samples to show")->check(at_least(1))->capture_default_str();

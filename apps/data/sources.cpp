@@ -28,18 +28,20 @@ Reader::Reader(const run::Composition& composition)
                 std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image,
                 composition.config.data.audio, &augmenter_) {}
 
-data::AugmentSeed Reader::seed_of(size_t source, int64_t index, int64_t epoch) const {
+uint64_t Reader::seed_of(size_t source, int64_t index, int64_t epoch) const {
   return data::augment_seed(static_cast<uint64_t>(composition_.config.train.seed), source, index, epoch);
 }
 
 std::vector<Source> Reader::sources() const {
   const auto& config = composition_.config;
   const int64_t context = composition_.model->lm().context();
-  const Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config),
-                       config.data.filter};
+  Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config), config.data.filter};
   const Examiner eval{&preparer_, context};
   std::vector<Source> all;
-  for (const auto& source : config.data.train.sources) all.push_back({"train", source, train});
+  for (size_t number = 0; number < config.data.train.sources.size(); ++number) {
+    train.draw = [this, number](int64_t index) { return seed_of(number, index, 0); };
+    all.push_back({"train", config.data.train.sources[number], train});
+  }
   for (const auto& [name, split] : config.data.eval)
     for (const auto& source : split.sources)
       if (split.enabled) all.push_back({name, source, eval});

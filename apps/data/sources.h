@@ -19,9 +19,9 @@ class Reader {
   explicit Reader(const run::Composition& composition);  // which must outlive it
 
   const data::Preparer& preparer() const { return preparer_; }
-  // What changes the media of record `index` of a source in an epoch of training.
-  data::AugmentSeed seed_of(size_t source, int64_t index, int64_t epoch) const;
-  // Training first. Error(config) if there is none.
+  // What decides how record `index` of a source is read and its media are changed in an epoch of training.
+  uint64_t seed_of(size_t source, int64_t index, int64_t epoch) const;
+  // Training first. Error(config) if there is none. They may be looked at as long as this object lives.
   std::vector<Source> sources() const;
 
  private:

@@ -192,7 +192,7 @@ class Nemo(Formats):
         self.trains(path, f"{len(found)} records, read by json_lines as nemo_manifest")
 
     def test_questions(self):
-        """The toml of the page; every record shows a question of the file, and the same one again."""
+        """The toml of the page; every record shows a question of the file, the same one again, and another one in another epoch."""
         options = re.search(r"(?s)## NeMo's manifests.*?```toml\n.*?(format = .*?)```", PAGE)[1].replace("questions.txt", str(self.data / "questions.txt"))
         (self.data / "questions.txt").write_text("What is said?\nWrite it down.\n")
         path = self.write("manifest.jsonl", [{"audio_filepath": "talk.wav", "duration": 0.2 + 0.01 * i, "text": "low"} for i in range(20)])
@@ -201,6 +201,12 @@ class Nemo(Formats):
         self.assertEqual(shown[0], shown[1])
         asked = re.findall(r"talk\.wav .*?s\](.*?)<", shown[0])
         self.assertEqual((len(asked), set(asked)), (20, {"What·is·said?", "Write·it·down."}))
+        later = re.findall(r"talk\.wav .*?s\](.*?)<", self.call("data", "show", self.data / "tiny.toml", "--count", 20, "--epoch", 1).stdout)
+        self.assertEqual((len(later), set(later)), (20, {"What·is·said?", "Write·it·down."}))
+        self.assertNotEqual(asked, later)
+        (self.data / "questions.txt").write_text(f"What is said?\n{'Write it down. ' * 400}\n")
+        checked = self.check(path, options, code=3)
+        self.assertEqual(checked["bad"], asked.count("Write·it·down."), "those that the first epoch asks for what does not fit")
         (self.data / "questions.txt").write_text("What is said?\nWrite down all of it.\n")
         done = self.train(self.data / "run", *sets(model__llm__chat_template=self.data / "template.jinja", train__steps=4, train__tokens_per_batch=1024, train__checkpoint_every=1), "--resume", config=self.data / "tiny.toml", code=4)
         self.assertIn("--accept-changes", done.stderr)
@@ -386,6 +392,40 @@ class Lhotse(Formats):
             write_tar(self.data / "shar" / f"recording.{shard:06}.tar", members)
         text = re.search(r'(?s)path = "shar/cuts.*?\n(.*?)```', PAGE)[1].replace("shar/", f"{self.data}/shar/")
         self.assertEqual(losses(self.trains(self.data / "shar" / "cuts.*.jsonl.gz", "6 records, read by json_lines as lhotse_cut", text)), plain)
+
+    def test_mixture_of_the_page(self):
+        path = self.write("mixed.jsonl", blocks("Lhotse's cuts")[1])
+        checked = self.check(path)
+        self.assertEqual(checked["bad"], 0)
+        self.assertAlmostEqual(checked["media"]["audio"]["seconds_total"], 1.25, places=3)
+        self.trains(path, "1 records, read by json_lines as lhotse_cut")
+
+    @unittest.skipUnless(importlib.util.find_spec("lhotse"), "lhotse is not installed")
+    def test_mixtures_as_lhotse_makes_them(self):
+        """Cuts of several tracks and channels, as Lhotse writes them, sound as Lhotse makes them sound."""
+        import lhotse
+        import numpy
+        import soundfile
+        noise = numpy.random.default_rng(3)
+        cuts = {}
+        for name, channels, length in [("one", 1, 0.5), ("two", 2, 0.4001), ("far", 1, 0.3)]:
+            soundfile.write(self.data / f"{name}.wav", noise.uniform(-0.5, 0.5, (int(length * 16000), channels)), 16000, subtype="FLOAT")
+            cut = lhotse.Recording.from_file(self.data / f"{name}.wav").to_cut()
+            cuts[name] = lhotse.fastcopy(cut, supervisions=[lhotse.SupervisionSegment("s", cut.recording_id, 0.0, cut.duration, text="low", channel=cut.channel)])
+        one, two, far = cuts["one"], cuts["two"], cuts["far"]
+        left = two.to_mono()[0]
+        made = {"appended": one.append(far), "padded": one.pad(duration=0.7), "led": one.pad(duration=0.7, direction="left"), "over": one.mix(far, offset_other_by=0.1),
+                "noisy": one.mix(far, snr=7), "late": one.mix(left, offset_other_by=0.3, snr=-3), "pieces": one.truncate(offset=0.1003, duration=0.2002).append(left.truncate(duration=0.11117)).pad(duration=0.4),
+                "several": two, "both": two.mix(one, snr=4)}
+        lhotse.CutSet.from_cuts(lhotse.fastcopy(cut, id=name) for name, cut in made.items()).to_file(self.data / "made.jsonl")
+        self.convert(self.data / "made.jsonl", "heard.jsonl")
+        for (name, cut), record in zip(made.items(), records(self.data / "heard.jsonl"), strict=True):
+            path = next(part["audio"] for part in record["messages"][0]["content"] if part["type"] == "audio")
+            heard, rate = soundfile.read(self.data / path, dtype="float32")
+            expected = (cut.to_mono(mono_downmix=True) if name == "several" else cut).load_audio(**({"mono_downmix": True} if name == "both" else {}))[0]
+            self.assertEqual((record["id"], rate, len(heard)), (name, 16000, len(expected)))
+            # Lhotse keeps what it makes of a MultiCut with 16 bits.
+            self.assertLess(numpy.abs(heard - expected).max(), 1e-4 if name == "several" else 1e-6, name)
 
 
 class Convert(Formats):

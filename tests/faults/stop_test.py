@@ -1,10 +1,11 @@
-"""SIGTERM, SIGINT and SIGHUP: one checkpoint, exit code 75, and the resumed run is bit for bit the undisturbed one."""
+"""SIGTERM, SIGINT, SIGHUP and SIGUSR1: one checkpoint, exit code 75, and the resumed run is bit for bit the undisturbed one."""
 
 import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -78,6 +79,67 @@ class Stop(Case):
         self.assert_same_run(whole, run)
         held = [[(r["step"], r["eval/held/loss"]) for r in records(path / "metrics.jsonl") if "eval/held/loss" in r] for path in (whole, run)]
         self.assertEqual(*held)
+
+    def start_slow(self, run, *args):
+        """A run whose checkpoints take long, as each flush of a file does."""
+        env = {**os.environ, "LD_PRELOAD": os.environ["FAULT_SHIM"], "FAULT_BELOW": str(run), "FAULT_SYNC": "100"}
+        return self.start("train", self.config, "--resume", *COMMON, *sets(train__output=run, train__checkpoint_every=5, train__keep_checkpoints=100), *args, env=env)
+
+    def wait_for_write(self, run, step, process):
+        """Until the checkpoint of `step` is begun."""
+        end = time.monotonic() + 60
+        while not list((run / "checkpoints").glob(f".tmp-step_{step}-*")):
+            self.assertIsNone(process.poll(), "the run has ended")
+            self.assertLess(time.monotonic(), end, "the run does not get on")
+            time.sleep(0.001)
+        self.assertNotIn(f"step_{step}", checkpoints(run), "it is not written yet")
+
+    def assert_loads(self, run, name):
+        self.call("generate", self.config, "What is this?", "--checkpoint", run / "checkpoints" / name, *sets(generate__max_tokens=2))
+
+    def test_stopped_while_a_checkpoint_is_written(self):
+        """It is written to its end, and so is the one of the step at which the run stops."""
+        for number in [signal.SIGTERM, signal.SIGUSR1]:
+            with self.subTest(number.name):
+                run = self.folder / f"writing_{number.name}"
+                process = self.start_slow(run)
+                self.wait_for_write(run, 5, process)
+                process.send_signal(number)
+                _, text = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 75, text)
+                self.assertIn("--resume", text)
+                last = max(losses(run))
+                self.assertEqual(checkpoints(run), [f"step_{step}" for step in sorted({5, last}, reverse=True)])
+                self.assertEqual([path.name for path in run.rglob("*") if ".tmp" in path.name], [])
+                for name in checkpoints(run):
+                    self.assert_loads(run, name)
+                self.train(run, "--resume", *COMMON)
+                self.assert_same_run(self.undisturbed, run)
+
+    def test_stopped_while_the_last_checkpoint_is_written(self):
+        """The run was at its end already."""
+        run = self.folder / "writing_last"
+        process = self.start_slow(run, *sets(train__steps=5))
+        self.wait_for_write(run, 5, process)
+        process.send_signal(signal.SIGTERM)
+        _, text = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, text)
+        self.assertEqual(checkpoints(run), ["step_5"])
+        self.assert_loads(run, "step_5")
+
+    def test_second_signal_while_a_checkpoint_is_written(self):
+        """It is given up: what is half written is never chosen and does not stay."""
+        run = self.folder / "writing_twice"
+        process = self.start_slow(run)
+        self.wait_for_write(run, 5, process)
+        for number in [signal.SIGSTOP, signal.SIGTERM, signal.SIGUSR1, signal.SIGCONT]:
+            process.send_signal(number)
+        process.communicate(timeout=60)
+        self.assertIn(process.returncode, [128 + signal.SIGTERM, 128 + signal.SIGUSR1])
+        self.assertEqual(checkpoints(run), [])
+        self.train(run, "--resume", *COMMON)
+        self.assert_same_run(self.undisturbed, run)
+        self.assertEqual([path.name for path in run.rglob("*") if ".tmp" in path.name], [])
 
     def test_second_signal_ends_at_once(self):
         run = self.folder / "twice"

@@ -49,7 +49,18 @@ MediaBytes MediaBytes::memory(std::string bytes, std::string name) {
   return out;
 }
 
+MediaBytes MediaBytes::made(std::function<std::string()> make, std::string key, std::string name) {
+  MediaBytes out;
+  out.make_ = std::move(make), out.made_key_ = std::move(key), out.name_ = std::move(name);
+  return out;
+}
+
 std::string MediaBytes::read(uint64_t max_bytes) const {
+  if (make_) {
+    auto bytes = make_();
+    check_size(name(), bytes.size(), max_bytes);
+    return bytes;
+  }
   if (is_file()) return read_file(path_, ErrorKind::data, max_bytes);
   check_size(name(), memory_ ? memory_->size() : size_, max_bytes);
   if (memory_) return *memory_;
@@ -61,7 +72,7 @@ std::string MediaBytes::read(uint64_t max_bytes) const {
 }
 
 std::string MediaBytes::name() const {
-  if (memory_) return name_;
+  if (memory_ || make_) return name_;
   return is_file() ? path_.string() : path_.string() + ": " + name_;
 }
 
@@ -71,6 +82,7 @@ std::string MediaBytes::extension() const {
 
 std::string MediaBytes::key() const {
   if (memory_) return "bytes " + content_hash(*memory_);
+  if (make_) return "made " + content_hash(made_key_);
   return is_file() ? path_.string() : fmt::format("{}\n{} {}", path_.string(), offset_, size_);
 }
 

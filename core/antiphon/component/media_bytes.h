@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,7 +12,8 @@
 
 namespace antiphon {
 
-// A file, a member of an archive, or bytes in memory. A value; copies share what is in memory.
+// A file, a member of an archive, bytes in memory, or what is made of others when it is read. A value; copies share
+// what is in memory.
 class MediaBytes {
  public:
   MediaBytes() = default;
@@ -22,6 +24,9 @@ class MediaBytes {
   static MediaBytes member(std::filesystem::path archive, uint64_t offset, uint64_t size, std::string name);
   // `name` says in messages what they are; its extension counts as a file's does.
   static MediaBytes memory(std::string bytes, std::string name);
+  // What `make` gives, the same each time, from any thread: a mixture of sounds. `key` says of what it is made, and
+  // how.
+  static MediaBytes made(std::function<std::string()> make, std::string key, std::string name);
 
   // Error(data) if they are missing or more than `max_bytes`; Error(preempted) if the disk fails.
   std::string read(uint64_t max_bytes) const;
@@ -31,7 +36,7 @@ class MediaBytes {
   std::string extension() const;
   // Set if they are a file of their own.
   std::filesystem::path file() const { return is_file() ? path_ : std::filesystem::path(); }
-  bool is_file() const { return !memory_ && size_ == kWhole; }
+  bool is_file() const { return !memory_ && !make_ && size_ == kWhole; }
   // Equal if the bytes are the same by where they are; those in memory by what they are.
   std::string key() const;
   bool operator==(const MediaBytes& other) const { return key() == other.key(); }
@@ -42,6 +47,8 @@ class MediaBytes {
   static constexpr uint64_t kWhole = UINT64_MAX;
   uint64_t offset_ = 0, size_ = kWhole;
   std::shared_ptr<const std::string> memory_;
+  std::function<std::string()> make_;
+  std::string made_key_;
 };
 
 // Whether the text is a data: URL (RFC 2397), whatever it holds.

@@ -57,6 +57,16 @@ TEST_CASE("media bytes: limits of size hold for all, and what is cut off is told
   CHECK(refusal(MediaBytes("nowhere.png"), 100).find("nowhere.png") != std::string::npos);
 }
 
+TEST_CASE("media bytes: what is made is made when it is read") {
+  int calls = 0;
+  const auto made = MediaBytes::made([&] { return ++calls, std::string("mixture"); }, "a and b", "cut.wav");
+  CHECK((made.name() == "cut.wav" && made.extension() == ".wav" && !made.is_file() && made.file().empty()));
+  CHECK((calls == 0 && made.read(7) == "mixture" && calls == 1));
+  CHECK(refusal(made, 6).find("has 7 bytes; at most 6 are allowed") != std::string::npos);
+  CHECK(made == MediaBytes::made([] { return std::string(); }, "a and b", "other.wav"));
+  CHECK_FALSE(made == MediaBytes::made([] { return std::string(); }, "a and c", "cut.wav"));
+}
+
 TEST_CASE("media bytes: they are the same by where they are, or by what they are") {
   CHECK(MediaBytes("a.png") == MediaBytes(std::filesystem::path("a.png")));
   CHECK_FALSE(MediaBytes("a.png") == MediaBytes("b.png"));

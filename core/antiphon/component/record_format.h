@@ -1,5 +1,6 @@
 // What a record of a data set says: JSON of one layout to a Sample.
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -12,11 +13,15 @@
 
 namespace antiphon {
 
-// Where the media are that a record names.
+// Where the media are that a record names, and what else a reading of it depends on.
 struct MediaFolder {
   std::filesystem::path folder;                  // relative paths are relative to it
   const std::map<std::string, MediaBytes>& own;  // those that came with the record (DataRecord::media)
   bool closed = false;                           // there are no others
+  // By which a format chooses among several things that a record may say. Of training data it follows from the run's
+  // seed, the record and the epoch: each epoch draws anew, and may draw the same. 0 of held-out data: the same thing
+  // always.
+  uint64_t draw = 0;
 };
 
 // Immutable; called from many threads. `record` is an object; its members are in the order of the text.

@@ -396,6 +396,52 @@ TEST_CASE("webdataset: a folder that Energon has prepared") {
              "names code under 'sample_loader', which is not run"));
   folder.write(".nv-meta/dataset.yaml", "field_map:\n  image: jpg\n  caption: json[0][none]\n");
   CHECK(says(refusal_of([&] { RecordSet(source_of(folder.path())); }), "nothing at 'json[0][none]'"));
+  for (const std::string type :
+       {"SimilarityInterleaved", "Interleaved", "MultiChoiceVQA", "ImageClassification", "Image"})
+    for (const auto& said :
+         {"__class__: " + type + "Webdataset\n", "sample_type:\n  __class__: " + type + "Sample\n"}) {
+      folder.write(".nv-meta/dataset.yaml", said + "field_map:\n  images: jpg\n");
+      CHECK(says(refusal_of([&] { RecordSet(source_of(folder.path())); }), "samples of the type " + type + ", which"));
+    }
+}
+
+TEST_CASE("webdataset: a metadataset of Energon says what to write in its place") {
+  TestFolder folder;
+  const auto refusal = [&](const std::string& split, const std::string& part = "train") {
+    folder.write("blend.yaml", "__module__: megatron.energon\n__class__: MetadatasetV2\nsplits:\n  train:\n" + split +
+                                   "  val:\n    path: held\n");
+    auto source = source_of(folder / "blend.yaml", "webdataset");
+    source.source_options = config::Value::Table{{"part", part}};
+    return refusal_of([&] { RecordSet{source}; });
+  };
+  const auto source = [&](const std::string& name, const std::string& more) {
+    return "{ path = \"" + (folder / name).string() + "\"" + more + " }";
+  };
+  const auto blend = refusal(
+      "    blend:\n    - path: a\n      weight: 2.5\n      subflavors: {x: 1}\n    - path: b\n      split_part: "
+      "test\n");
+  CHECK(says(blend, "is a metadataset of Energon"));
+  CHECK(says(blend, "write for its part 'train': data.blend = \"by_weight\" and data.train.sources = [" +
+                        source("a", ", weight = 2.5") + ", " +
+                        source("b", ", source = \"webdataset\", source_options = { part = \"test\" }") + "]"));
+  const auto repeated = refusal("    blend_epochized:\n    - {path: a, repetitions: 3}\n    - {path: /far/b}\n");
+  CHECK(says(repeated, "data.blend = \"by_size\" and data.train.sources = [" + source("a", ", weight = 3") +
+                           ", { path = \"/far/b\" }]"));
+  CHECK(
+      says(refusal("    concat:\n    - path: a\n"), "\"by_size\" and data.train.sources = [" + source("a", "") + "]"));
+  CHECK(says(refusal("    datasets:\n    - {path: a, weight: 1}\n"),
+             "\"by_weight\" and data.train.sources = [" + source("a", ", weight = 1") + "]"));
+  CHECK(says(refusal("    path: a\n"), "'train': data.train.sources = [" + source("a", "") + "]"));
+  CHECK(says(refusal("    path: a\n", "val"),
+             source("held", ", source = \"webdataset\", source_options = { part = \"val\" }")));
+  for (const char* other : {"    join:\n    - path: a\n", "    blend:\n    - path: a.yaml\n",
+                            "    blend:\n    - path: a\n      subset: {range: [0%, 50%]}\n",
+                            "    blend:\n    - concat:\n      - path: a\n"}) {
+    CHECK(says(refusal(other), "write one [[data.train.sources]] with a 'path' for each"));
+    CHECK_FALSE(says(refusal(other), "write for its part"));
+  }
+  CHECK(says(refusal("    path: a\n", "tset"), "write one [[data.train.sources]]"));
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder / "blend.yaml")); }), "is a metadataset of Energon"));
 }
 
 TEST_CASE("json lines: several files, and media in archives") {

@@ -242,10 +242,11 @@ void Loader::prepare_into(Result& result) const {
   const auto& set = sets_[static_cast<size_t>(source)];
   try {
     result.bad = {set.path().string(), "", "", set.line(index)};
-    const auto sample = set.sample(index);
+    const auto seed = augment_seed(seed_, static_cast<size_t>(source), index, epoch);
+    const auto sample = set.sample(index, seed);
     result.bad.id = sample.id, result.unread = preparer_.unread(sample);
     check_answers(sample, candidates_);
-    auto group = preparer_.prepare_any_length(sample, augment_seed(seed_, static_cast<size_t>(source), index, epoch));
+    auto group = preparer_.prepare_any_length(sample, seed);
     result.filtered = left_out_by(options_.filter, group.measures());
     if (result.filtered) return;
     preparer_.check_length(group);

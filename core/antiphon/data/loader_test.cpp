@@ -2,6 +2,7 @@
 #include <antiphon/data/test_loader.h>
 #include <antiphon/media/decode.h>
 
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 
 #include <cmath>
@@ -78,6 +79,62 @@ TEST_CASE("loader: restored after any batch, the rest is the same") {
   const auto error = failure([&] { other->restore(states[2]); });
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::weights);
+}
+
+namespace {
+
+// Of each sample its id and the ids that are read.
+std::vector<std::string> texts_of(Loader& loader, int n) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < n; ++i) {
+    const auto batch = loader.next_batch();
+    int64_t begin = 0;
+    for (size_t s = 0; s < batch.sequences.size(); begin += batch.lengths[s++]) {
+      auto text = batch.sequences[s].id + ":";
+      for (int64_t t = begin; t < begin + batch.lengths[s]; ++t)
+        text += fmt::format(" {}", batch.ids_t[t].item<int64_t>());
+      texts.push_back(std::move(text));
+    }
+  }
+  return texts;
+}
+
+}  // namespace
+
+TEST_CASE("loader: other questions are asked in other epochs, the same by any threads, and after a resume") {
+  if (media::backend_version().starts_with("off")) SKIP("built without FFmpeg");
+  Setup setup;
+  setup.folder.write("questions.txt", "z\nzz\nzzz\nzzzz\n");
+  std::string manifest;
+  for (int i = 0; i < 8; ++i)
+    manifest += fmt::format(R"({{"id": "{}", "audio_filepath": "{}/tests/media/tone.wav", "text": "yes"}})", i,
+                            ANTIPHON_SOURCE_DIR) +
+                "\n";
+  auto o = setup.options({{manifest, 1}});
+  auto& source = o.train.sources[0];
+  source.format = "nemo_manifest";
+  source.format_options = config::Value::Table{{"context_file", (setup.folder / "questions.txt").string()}};
+  constexpr int kBatches = 40;
+  const auto whole = texts_of(*setup.loader(o), kBatches);
+  std::map<std::string, std::set<std::string>> asked;  // of each record
+  for (const auto& text : whole) asked[text.substr(0, text.find(':'))].insert(text);
+  CHECK(asked.size() == 8);
+  for (const auto& [id, texts] : asked) CHECK(texts.size() > 1);
+  for (const int64_t threads : {1, 5}) {
+    o.threads = threads;
+    CHECK(texts_of(*setup.loader(o), kBatches) == whole);
+  }
+  auto begun = setup.loader(o), again = setup.loader(o);
+  const auto first = texts_of(*begun, 17);
+  again->restore(begun->state());
+  auto rest = texts_of(*again, kBatches - 17);
+  rest.insert(rest.begin(), first.begin(), first.end());
+  CHECK(rest == whole);
+  CHECK(texts_of(*setup.loader(o, 128, 2), kBatches) != whole);
+  // Records of held-out sets, which are read without a draw, are asked the same.
+  const RecordSet held(source);
+  for (int64_t i = 0; i < held.size(); ++i)
+    CHECK(held.sample(i).turns.at(0).parts.at(1).text == held.sample(i).turns.at(0).parts.at(1).text);
 }
 
 TEST_CASE("loader: the batches of a step are the same, however many processes share its rows") {

@@ -1,5 +1,6 @@
 // NeMo's manifests as samples.
 #include <antiphon/base/error.h>
+#include <antiphon/data/augment/augmenter.h>
 #include <antiphon/data/test_records.h>
 #include <antiphon/weights/test_folder.h>
 
@@ -17,10 +18,10 @@ using weights::TestFolder;
 
 namespace {
 
-Sample parsed(const std::string& record, config::Value::Table options = {}) {
+Sample parsed(const std::string& record, config::Value::Table options = {}, uint64_t draw = 0) {
   SourceOptions source = source_of({}, "auto", options.empty() ? "auto" : "nemo_manifest");
   source.format_options = std::move(options);
-  return RecordReader(source, 1).read({record}, "/d");
+  return RecordReader(source, 1).read({record}, "/d", draw);
 }
 
 // "user: [/d/a.wav 1.5+2]What?|assistant: text"
@@ -96,7 +97,7 @@ TEST_CASE("nemo: keys of other names") {
   CHECK(says(refused(R"({"audio_filepath": "a", "text": "t"})", options), "no text under 'pred'"));
 }
 
-TEST_CASE("nemo: a file of questions, the same one for a record each time") {
+TEST_CASE("nemo: a file of questions, the same one for a record each time that nothing is drawn") {
   TestFolder folder;
   folder.write("q.txt", "One?\n\n  Two?  \r\nThree?");
   const config::Value::Table options{{"context_file", (folder / "q.txt").string()}};
@@ -119,6 +120,29 @@ TEST_CASE("nemo: a file of questions, the same one for a record each time") {
     CHECK(says(refused("{}", {{"context_file", (folder / "bad.txt").string()}}), "bad.txt"));
   }
   CHECK(says(refused("{}", {{"context_file", (folder / "none.txt").string()}}), "none.txt"));
+}
+
+TEST_CASE("nemo: the question of a record follows from the draw, and all are drawn alike") {
+  TestFolder folder;
+  folder.write("q.txt", "One?\nTwo?\nThree?");
+  const config::Value::Table options{{"context_file", (folder / "q.txt").string()}};
+  const auto asked = [&](const std::string& name, uint64_t draw, const std::string& more = "") {
+    const auto record = fmt::format(R"({{"audio_filepath": "{}.wav", "text": "x"{}}})", name, more);
+    return parsed(record, options, draw).turns.at(0).parts.at(1).text;
+  };
+  std::map<std::string, int> seen;
+  int differs = 0;
+  for (int64_t epoch = 0; epoch < 600; ++epoch) {
+    const auto draw = augment_seed(7, 0, 3, epoch);
+    ++seen[asked("a", draw)];
+    CHECK(asked("a", draw) == asked("a", draw));
+    CHECK(asked("a", draw, R"(, "context": "Own?")") == "Own?");
+    differs += asked("a", draw) != asked("b", augment_seed(7, 0, 4, epoch));
+  }
+  CHECK(seen.size() == 3);
+  for (const auto& [question, times] : seen) CHECK((times > 150 && times < 250));
+  CHECK((differs > 350 && differs < 450));
+  CHECK(asked("a", 0) == parsed(R"({"audio_filepath": "a.wav", "text": "x"})", options).turns.at(0).parts.at(1).text);
 }
 
 TEST_CASE("nemo: talks of several turns") {

@@ -121,11 +121,11 @@ const RecordReader::Format& RecordReader::choose(const Json& record) const {
        fmt::format("say which is meant: format = \"{}\"", best[0]->name));
 }
 
-Sample RecordReader::read(const DataRecord& record, const std::filesystem::path& folder) const {
+Sample RecordReader::read(const DataRecord& record, const std::filesystem::path& folder, uint64_t draw) const {
   const auto object = names_.applied(parsed(record.bytes));
   const auto& [name, format, keys] = choose(object);
   auto named = names_in(object, keys);
-  auto sample = format->read(object, {folder, record.media, record.closed});
+  auto sample = format->read(object, {folder, record.media, record.closed, draw});
   sample.id = std::move(named.id), sample.tags.merge(named.tags), sample.unread.merge(named.unread);
   note_unused(record.media, sample);
   return sample;

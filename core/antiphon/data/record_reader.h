@@ -25,8 +25,9 @@ class RecordReader {
   // for options that are wrong.
   RecordReader(const SourceOptions& options, int64_t candidates);
 
-  // The record as a sample, without the place it is from. Error(data) for what is wrong with it. Thread-safe.
-  Sample read(const DataRecord& record, const std::filesystem::path& folder) const;
+  // The record as a sample, without the place it is from. `draw`: MediaFolder::draw. Error(data) for what is wrong with
+  // it. Thread-safe.
+  Sample read(const DataRecord& record, const std::filesystem::path& folder, uint64_t draw = 0) const;
   // Of what the formats read beside the records, and of other names of keys.
   std::string fingerprint() const;
   // The name of the format that reads it. Error(data) if none does, or if it is not a JSON object.

@@ -150,9 +150,9 @@ std::optional<int64_t> RecordSet::at_line(int64_t number) const {
   return low < size_ && line(low) == number ? std::optional(low) : std::nullopt;
 }
 
-Sample RecordSet::sample(int64_t index) const {
+Sample RecordSet::sample(int64_t index, uint64_t draw) const {
   const auto record = records_->record(index);
-  auto sample = reader_.read(record, media_folder_);
+  auto sample = reader_.read(record, media_folder_, draw);
   sample.file = path_, sample.line = record.number;
   if (sample.id.empty()) sample.id = fmt::format("{}:{}", path_.filename().string(), record.number);
   return sample;

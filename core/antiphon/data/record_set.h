@@ -21,8 +21,8 @@ class RecordSet {
   int64_t line(int64_t index) const { return records_->number(index); }
   // The sample at this line; nothing if there is none.
   std::optional<int64_t> at_line(int64_t line) const;
-  // Error(data) without the place, which the caller adds. Thread-safe.
-  Sample sample(int64_t index) const;
+  // `draw`: MediaFolder::draw. Error(data) without the place, which the caller adds. Thread-safe.
+  Sample sample(int64_t index, uint64_t draw = 0) const;
   // Of the content and of how it is read, to notice on resume that it has changed.
   std::string fingerprint() const;
 

@@ -452,7 +452,9 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {"3", "number"},
       {"\"text\"", "string"},
       {"[]", "array"},
-      {"{}", "or a 'recording' with 'supervisions' (lhotse_cut), or a list 'messages' (messages), or"},
+      {"{}",
+       "or a 'recording' with 'supervisions', or a MixedCut's 'tracks' (lhotse_cut), or a list 'messages' (messages), "
+       "or"},
       {R"({"messages": {}})", "or a list 'messages'"},
       {R"({"messages": null, "conversations": 3})", "or a list 'messages'"},
       {R"({"messages": []})", "the conversation is empty"},

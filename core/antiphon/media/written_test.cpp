@@ -25,3 +25,9 @@ TEST_CASE("a sound written as WAV") {
   for (size_t i = 0; i < again.samples.size(); ++i)
     CHECK(std::abs(again.samples[i] - std::clamp(audio.samples[i], -1.0F, 1.0F)) < 6e-5F);
 }
+
+TEST_CASE("a sound written as floating-point WAV is as it was, however loud") {
+  Audio audio{44100, {}};
+  for (int i = -700; i < 700; ++i) audio.samples.push_back(static_cast<float>(i) / 333);
+  CHECK(decode_audio(float_wav_file(audio), 44100).samples == audio.samples);
+}

@@ -11,6 +11,7 @@
 #include <antiphon/component/record/yaml.h>
 
 #include <algorithm>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,43 @@ nlohmann::json yaml_of(const std::filesystem::path& file) {
 
 using nlohmann::json;
 
+// Types of samples whose fields, by name, say to no record format what they mean, and what can be written in their
+// place. Others are ours (captions, questions and answers, texts, read by their fields), or have none
+// (CrudeWebdataset).
+const std::map<std::string, const char*>& types_that_are_not_read() {
+  static const auto* all = new std::map<std::string, const char*>{
+      {"SimilarityInterleaved",
+       "write 'text_list', and 'image_info' with the matched_text_index of each picture, into the .json members, and "
+       "take dataset.yaml away"},
+      {"Interleaved",
+       "write 'texts' and 'images' of one length, null in one of them at each place, into the .json members, and take "
+       "dataset.yaml away"},
+      {"MultiChoiceVQA",
+       "write the question with its choices, and the right one, as text; then __class__: VQAWebdataset with a "
+       "'field_map' of image, context and answers"},
+      {"ImageClassification",
+       "write __class__: CaptioningWebdataset, with a 'field_map' of image and caption: where the label's name is"},
+      {"Image", "there is nothing to learn from pictures alone: give them captions, and CaptioningWebdataset"}};
+  return *all;
+}
+
+// "VQA" of __class__: VQAWebdataset, or of sample_type: {__class__: VQASample}; "" if there is none.
+std::string sample_type_of(const json& dataset) {
+  const auto& described = dataset.contains("sample_type") ? dataset.at("sample_type") : dataset;
+  if (!described.is_object() || !described.contains("__class__") || !described.at("__class__").is_string()) return {};
+  auto type = described.at("__class__").get<std::string>();
+  for (const std::string_view end : {"Webdataset", "Sample"})
+    if (type.ends_with(end)) type.resize(type.size() - end.size());
+  return type;
+}
+
+void check_type(const json& dataset, const std::string& name) {
+  const auto type = sample_type_of(dataset);
+  const auto found = types_that_are_not_read().find(type);
+  if (found != types_that_are_not_read().end())
+    fail(ErrorKind::data, fmt::format("{} is of samples of the type {}, which is not read", name, type), found->second);
+}
+
 Fields fields_in(const json& dataset, const std::string& name) {
   for (const char* key : {"sample_loader", "part_filter"})
     if (dataset.contains(key) && !dataset.at(key).is_null())
@@ -30,6 +68,7 @@ Fields fields_in(const json& dataset, const std::string& name) {
            "write a 'field_map' instead, or take the key out if members say themselves what they are");
   Fields fields;
   if (!dataset.contains("field_map")) return fields;
+  check_type(dataset, name);
   if (!dataset.at("field_map").is_object()) fail(ErrorKind::data, name + ": 'field_map' is not a map");
   for (const auto& [key, source] : dataset.at("field_map").items()) {
     if (!source.is_string()) fail(ErrorKind::data, fmt::format("{}: 'field_map: {}' is not a text", name, shown(key)));

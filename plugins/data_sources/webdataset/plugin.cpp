@@ -9,6 +9,7 @@
 #include <antiphon/plugin/manifest.h>
 
 #include "energon.h"
+#include "metadataset.h"
 #include "samples.h"
 
 namespace antiphon::webdataset {
@@ -32,6 +33,8 @@ const config::Table<WebdatasetOptions>& webdataset_table() {
   return *table;
 }
 
+bool is_yaml(const std::filesystem::path& path) { return path.extension() == ".yaml" || path.extension() == ".yml"; }
+
 bool is_packed(const std::string& name) {
   return name.ends_with(".tar.gz") || name.ends_with(".tgz") || name.ends_with(".tar.zst") || name.ends_with(".tar.xz");
 }
@@ -47,10 +50,12 @@ class Webdataset : public DataSource {
 
   bool recognises(const FileStart& start) const override {
     const auto name = start.path.string();
+    if (is_metadataset(start)) return true;
     if (records::is_pattern(start.path)) return name.ends_with(".tar") || is_packed(name);
     return records::begins_tar(start.bytes) || (is_packed(name) && !start.bytes.empty()) || is_prepared(start.path);
   }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
+    if (is_yaml(path)) refuse_metadataset(path, part_);
     if (is_packed(path.string()))
       fail(ErrorKind::data, shown(path.string()) + " is compressed, and samples are drawn in any order",
            "unpack it to a .tar: media are compressed already");

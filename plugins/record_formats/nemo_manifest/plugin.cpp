@@ -26,7 +26,8 @@ const config::Table<NemoOptions>& nemo_table() {
       config::Table<O>("nemo_manifest")
           .field("context", &O::context, "the question of records that have none")
           .field("context_file", &O::context_file,
-                 "a file of questions, one a line, of which records without one take one each, by their content")
+                 "a file of questions, one a line, of which a record without one takes one, drawn anew in each epoch "
+                 "of training")
           .field("context_key", &O::context_key, "the key of the question; empty: context, else question")
           .field("answer_key", &O::answer_key, "the key of the answer; empty: answer, else text")
           .field("audio_mark", &O::audio_mark,
@@ -97,7 +98,7 @@ class NemoManifest : public RecordFormat {
   Sample read(const Json& object, const MediaFolder& folder) const override {
     Record record(object, folder);
     if (!records::is_there(object, "conversations"))
-      read_single(record);
+      read_single(record, folder.draw);
     else if (records::is_there(object, "audio_filepath"))
       fail(ErrorKind::data, "the record has both 'audio_filepath' and 'conversations'");
     else
@@ -107,9 +108,9 @@ class NemoManifest : public RecordFormat {
   }
 
  private:
-  void read_single(Record& record) const {
+  void read_single(Record& record, uint64_t draw) const {
     SampleTurn question{"user", {}};
-    place(questions_.question_of(record.object), mark_, recordings_of(record), question);
+    place(questions_.question_of(record.object, draw), mark_, recordings_of(record), question);
     record.sample.turns = {question, {"assistant", {{questions_.answer_of(record.object)}}}};
   }
   static void read_talk(Record& record) {

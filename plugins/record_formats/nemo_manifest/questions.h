@@ -1,5 +1,6 @@
 // What is asked about recordings whose records have no question of their own.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,8 @@ class Questions {
   // The keys that hold a question or an answer; the first that a record has counts.
   const std::vector<std::string>& question_keys() const { return question_keys_; }
   const std::vector<std::string>& answer_keys() const { return answer_keys_; }
-  // Its own, else one of the file's by a hash of the record, so that it is the same in each epoch; else `context`.
-  std::string question_of(const Json& record) const;
+  // Its own, else one of the file's by the record and `draw` (MediaFolder::draw); else `context`.
+  std::string question_of(const Json& record, uint64_t draw) const;
   // Error(data) if it has none.
   std::string answer_of(const Json& record) const;
   // Of the file's questions; "" without one.

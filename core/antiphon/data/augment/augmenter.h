@@ -15,7 +15,7 @@
 
 namespace antiphon::data {
 
-// The seed of a sample's media in one of its epochs.
+// The seed of what chance decides about a sample in one of its epochs.
 uint64_t augment_seed(uint64_t run_seed, size_t source, int64_t index, int64_t epoch);
 
 class Augmenter {
