@@ -1,16 +1,14 @@
 #include <fit/attempt.h>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/base/shown.h>
+#include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
-#include <common/program.h>
+#include <fit/taken.h>
+#include <launch/children.h>
+#include <launch/stall.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 namespace antiphon::apps {
@@ -43,7 +42,7 @@ class AttemptFolder {
   }
   AttemptFolder(const AttemptFolder&) = delete;
   std::string run() const { return path_ / "run"; }
-  std::string said() const { return path_ / "said.txt"; }
+  std::string said() const { return path_ / "said"; }
 
  private:
   std::filesystem::path path_;
@@ -51,12 +50,12 @@ class AttemptFolder {
 
 // Nothing is measured, kept or sent but steps and what a checkpoint between them takes.
 std::vector<std::string> words_of(const Attempts& of, int64_t tokens, const std::string& run) {
-  std::vector<std::string> words{program_path(), "train", of.open.file};
+  std::vector<std::string> words{"train", of.open.file};
   auto sets = of.open.sets;
-  for (const auto* set :
-       {"train.max_minutes=0", "train.min_steps=0", "train.eval_every=0", "train.eval_answers=0",
-        "train.keep_minutes=0", "train.keep_best=0", "train.patience=0", "train.best_metric=\"\"",
-        "train.eval_answers_every=1", "train.eval_controls=[]", "train.loggers=[]", "train.on_oom=stop"})
+  for (const auto* set : {"train.max_minutes=0", "train.min_steps=0", "train.eval_every=0", "train.eval_answers=0",
+                          "train.keep_minutes=0", "train.keep_best=0", "train.patience=0", "train.best_metric=\"\"",
+                          "train.eval_answers_every=1", "train.eval_controls=[]", "train.loggers=[]",
+                          "train.on_oom=stop", "train.rollbacks=0"})
     sets.emplace_back(set);
   sets.push_back(fmt::format("train.output={}", run));
   sets.push_back(fmt::format("train.tokens_per_batch={}", tokens));
@@ -66,32 +65,6 @@ std::vector<std::string> words_of(const Attempts& of, int64_t tokens, const std:
   words.insert(words.end(), {"--device", of.open.device, "--threads", std::to_string(of.open.threads)});
   if (!of.open.stage.empty()) words.insert(words.end(), {"--stage", of.open.stage});
   return words;
-}
-
-// It dies with this process, and has a group of its own: a terminal's Ctrl-C is this process's.
-pid_t start_attempt(const std::vector<std::string>& words, const std::string& said) {
-  std::vector<char*> argv;
-  for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  const pid_t parent = getpid(), child = fork();
-  if (child < 0) fail(ErrorKind::memory, fmt::format("cannot start a process: {}", std::strerror(errno)));
-  if (child > 0) return child;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(1);
-  setpgid(0, 0);
-  const int out = ::open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  dup2(out, STDOUT_FILENO), dup2(out, STDERR_FILENO);
-  execv(argv[0], argv.data());
-  _exit(1);
-}
-
-// The largest resident size so far, in bytes; 0 of a process that has ended.
-double peak_of(pid_t child) {
-  std::ifstream in(fmt::format("/proc/{}/status", child));
-  std::string line;
-  while (std::getline(in, line))
-    if (line.starts_with("VmHWM:")) return 1024 * std::strtod(line.c_str() + std::strlen("VmHWM:"), nullptr);
-  return 0;
 }
 
 // Records of the steps that are done; a line that is being written is not there yet.
@@ -118,29 +91,46 @@ std::string last_words(const std::string& file) {
   return last;
 }
 
-// How a child has ended, or was ended.
+// How an attempt has ended, or was ended.
 struct AttemptEnd {
-  int status = 0;
-  bool done = false, too_large = false;  // it was ended because of that
-  double peak = 0;
+  std::optional<Ended> lost;  // who ended otherwise than a training does, if nobody ended it here
+  bool done = false, too_large = false, stalled = false;  // it was ended because of that
+  Taken taken;
 };
 
-AttemptEnd watch(pid_t child, const Attempts& of, const std::string& run) {
-  constexpr auto kPause = std::chrono::milliseconds(10);
-  AttemptEnd end;
-  const bool on_cpu = of.open.device == "cpu";
-  while (waitpid(child, &end.status, WNOHANG) == 0) {
-    end.peak = std::max(end.peak, peak_of(child));
-    end.too_large = on_cpu && end.peak > of.limit;
+// Those that ended by themselves with something else than what they were started for.
+std::optional<Ended> lost_among(const Children& children) {
+  if (const auto* cause = cause_of(children.ended())) return *cause;
+  for (const auto& one : children.ended())
+    if (one.code != 0) return one;
+  return std::nullopt;
+}
+
+AttemptEnd watch(const LaunchPlan& plan, const Attempts& of, const std::string& run) {
+  using Clock = StallWatch::Clock;
+  constexpr auto kPause = std::chrono::milliseconds(10), kLastWords = std::chrono::milliseconds(1000);
+  AttemptEnd end{.lost = {}, .taken = Taken(plan.processes)};
+  Children children(plan);
+  StallWatch stall(plan.stall_seconds);
+  std::optional<Clock::time_point> lost;
+  while (children.running()) {
+    children.look();
+    end.taken.look(children);
+    end.too_large = of.open.device == "cpu" && end.taken.most() > of.limit;
     end.done = !end.too_large && steps_in(run).size() >= kMeasuredSteps;
-    if (end.done || end.too_large || stop_requested()) {
-      kill(child, SIGKILL);
-      waitpid(child, &end.status, 0);
-      stop_if_requested();
+    stop_if_requested();
+    if (end.done) end.taken.look(children, /*last=*/true);
+    if (end.done || end.too_large) return end;
+    if (!lost && lost_among(children)) lost = Clock::now();
+    if (lost && Clock::now() - *lost > kLastWords) children.kill_all();
+    if (const auto lines = stall.look(children); !lost && !lines.empty()) {
+      log::warning(join(lines, "; "));
+      end.stalled = true;
       return end;
     }
     std::this_thread::sleep_for(kPause);
   }
+  end.lost = lost_among(children);
   return end;
 }
 
@@ -159,27 +149,51 @@ double last_rate(const std::vector<nlohmann::json>& steps) {
        "mend what it says; `antiphon train` with the same options does the same");
 }
 
+// On the host what was looked at here; of GPUs the processes say it themselves.
+void note_memory(const Attempts& of, const Taken& taken, const nlohmann::json& step, Attempt& attempt) {
+  if (of.open.device == "cpu") {
+    attempt.process = taken.where(), attempt.of_process = taken.own(attempt.process), attempt.peak = taken.most();
+    return;
+  }
+  for (const char* key : {"train/device_memory_bytes", "train/most_memory_bytes"})
+    if (step.contains(key)) attempt.peak = attempt.of_process = step[key].get<double>();
+  attempt.process = static_cast<int>(step.value("train/most_memory_process", 0.0));
+}
+
+// By one process that ended: for want of memory, or the attempt shows nothing.
+void note_lost(const Attempts& of, const Ended& lost, const Taken& taken, const std::string& said, Attempt& attempt) {
+  attempt.process = lost.rank;
+  attempt.of_process = of.open.device == "cpu" ? std::optional(taken.own(lost.rank)) : std::nullopt;
+  if (lost.signal == SIGKILL)
+    attempt.why = "killed by the kernel";
+  else if (lost.signal == 0 && lost.code == static_cast<int>(ErrorKind::memory))
+    attempt.why = "out of memory";
+  else
+    fail_training(attempt.tokens, lost.code,
+                  lost.signal ? fmt::format("signal {}", lost.signal) : last_words(said_by(said, lost.rank)));
+}
+
 }  // namespace
 
 Attempt attempted(const Attempts& of, int64_t tokens) {
   const AttemptFolder folder;
-  const auto end = watch(start_attempt(words_of(of, tokens, folder.run()), folder.said()), of, folder.run());
+  LaunchPlan plan;
+  plan.words = words_of(of, tokens, folder.run());
+  plan.processes = of.processes, plan.said = folder.said(), plan.stall_seconds = of.stall_seconds;
+  const auto end = watch(plan, of, folder.run());
   const auto steps = steps_in(folder.run());
-  Attempt attempt{tokens, false, end.peak, 0, ""};
-  const bool ended_here = end.done || end.too_large;
-  const int ended_by = WIFSIGNALED(end.status) && !ended_here ? WTERMSIG(end.status) : 0;
-  const int code = WIFEXITED(end.status) ? WEXITSTATUS(end.status) : 0;
+  Attempt attempt{.tokens = tokens};
+  note_memory(of, end.taken, steps.empty() ? nlohmann::json::object() : steps.back(), attempt);
   if (end.too_large) {
     attempt.why = "more than the limit";
-  } else if (ended_by == SIGKILL) {
-    attempt.why = "killed by the kernel";
-  } else if (code == static_cast<int>(ErrorKind::memory)) {
-    attempt.why = "out of memory";
-  } else if (ended_by != 0 || code != 0 || steps.empty()) {
-    fail_training(tokens, code, ended_by ? fmt::format("signal {}", ended_by) : last_words(folder.said()));
+  } else if (end.lost) {
+    note_lost(of, *end.lost, end.taken, folder.said(), attempt);
+  } else if (end.stalled) {
+    attempt.why = "stands still";
+  } else if (steps.empty()) {
+    fail_training(tokens, 0, last_words(said_by(folder.said(), 0)));
   } else {
-    if (of.open.device != "cpu") attempt.peak = steps.back().value("train/device_memory_bytes", end.peak);
-    attempt.fits = attempt.peak <= of.limit;
+    attempt.fits = attempt.peak.value_or(0) <= of.limit;
     if (!attempt.fits) attempt.why = "more than the limit";
     attempt.tokens_per_second = last_rate(steps);
   }

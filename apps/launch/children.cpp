@@ -16,13 +16,17 @@
 #include <antiphon/early/cpu_quota.h>
 #include <antiphon/early/stop_signals.h>
 #include <common/program.h>
+#include <train/flags.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <new>
+#include <string_view>
 #include <utility>
 
 namespace antiphon::apps {
@@ -32,27 +36,104 @@ namespace {
   fail(ErrorKind::distributed, fmt::format("cannot {}: {}", what, std::strerror(errno)));
 }
 
-// As torchrun; threads share the processors.
-void set_environment(const LaunchPlan& plan, int index, int listener, int port, int beacons) {
-  const auto set = [](const char* name, const std::string& value) { setenv(name, value.c_str(), 1); };
-  set("RANK", std::to_string(plan.node * plan.processes + index));
-  set("WORLD_SIZE", std::to_string(plan.nodes * plan.processes));
-  set("LOCAL_RANK", std::to_string(index));
-  set("LOCAL_WORLD_SIZE", std::to_string(plan.processes));
-  set("MASTER_ADDR", plan.address);
-  set("MASTER_PORT", std::to_string(port));
-  set(beacon::kVariable, fmt::format("{}:{}", beacons, index));
-  if (listener >= 0) set(comm::kListener, std::to_string(listener));
+bool is_alone(const LaunchPlan& plan) { return plan.nodes * plan.processes == 1; }
+
+using Variables = std::map<std::string, std::string, std::less<>>;
+
+// As torchrun; threads share the processors, if there are others.
+Variables variables_of(const LaunchPlan& plan, int index, int listener, int port, int beacons) {
+  Variables variables{{"RANK", std::to_string(plan.node * plan.processes + index)},
+                      {"WORLD_SIZE", std::to_string(plan.nodes * plan.processes)},
+                      {"LOCAL_RANK", std::to_string(index)},
+                      {"LOCAL_WORLD_SIZE", std::to_string(plan.processes)},
+                      {"MASTER_ADDR", plan.address},
+                      {"MASTER_PORT", std::to_string(port)},
+                      {beacon::kVariable, fmt::format("{}:{}", beacons, index)}};
+  if (listener >= 0) variables[comm::kListener] = std::to_string(listener);
   // A number that leaves each processor one thread was meant for a process alone.
   const int processors = early::processors();
   const char* threads = std::getenv("OMP_NUM_THREADS");
-  if (!threads || std::atoi(threads) >= processors)
-    set("OMP_NUM_THREADS", std::to_string(std::max(1, processors / plan.processes)));
+  if (!is_alone(plan) && (!threads || std::atoi(threads) >= processors))
+    variables["OMP_NUM_THREADS"] = std::to_string(std::max(1, processors / plan.processes));
+  return variables;
 }
+
+// This program's, with others of these.
+std::vector<std::string> environment_with(const Variables& variables) {
+  std::vector<std::string> lines;
+  for (char** line = environ; *line; ++line) {
+    const std::string_view text(*line);
+    if (!variables.contains(text.substr(0, text.find('=')))) lines.emplace_back(text);
+  }
+  for (const auto& [name, value] : variables) lines.push_back(name + "=" + value);
+  return lines;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (auto& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// What a new process becomes, ready before fork(): another thread may hold the allocator's lock or the environment's
+// then, which nobody ever releases in the child.
+class Image {
+ public:
+  Image(const std::vector<std::string>& words, const Variables& variables)
+      : words_{program_path()}, environment_(environment_with(variables)) {
+    words_.insert(words_.end(), words.begin(), words.end());
+    word_pointers_ = pointers_to(words_), environment_pointers_ = pointers_to(environment_);
+    failure_ = fmt::format("error: cannot start {}\n", words_.front());
+  }
+  Image(const Image&) = delete;
+
+  // In the new process. It has a group of its own, so that a terminal's Ctrl-C reaches it once, through the launcher.
+  [[noreturn]] void become(pid_t launcher, int listener, int output) const {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != launcher) _exit(1);
+    setpgid(0, 0);
+    if (output >= 0) dup2(output, STDOUT_FILENO), dup2(output, STDERR_FILENO);
+    if (listener >= 0) fcntl(listener, F_SETFD, 0);
+    // What the launcher blocks to read them are blocked here, too: stop signals stay so until training handles them.
+    early::hold_stop_signals();
+    sigset_t others;
+    sigemptyset(&others), sigaddset(&others, SIGCHLD);
+    sigprocmask(SIG_UNBLOCK, &others, nullptr);
+    execve(word_pointers_.front(), word_pointers_.data(), environment_pointers_.data());
+    [[maybe_unused]] const auto told = write(STDERR_FILENO, failure_.data(), failure_.size());
+    _exit(static_cast<int>(ErrorKind::distributed));
+  }
+
+ private:
+  std::vector<std::string> words_, environment_;
+  std::vector<char*> word_pointers_, environment_pointers_;
+  std::string failure_;
+};
 
 }  // namespace
 
-Children::Children(const LaunchPlan& plan) : first_rank_(plan.node * plan.processes), launcher_(getpid()) {
+bool orderly(const Ended& ended) {
+  return ended.signal == 0 &&
+         (ended.code == 0 || ended.code == static_cast<int>(ErrorKind::preempted) || ended.code == kTooFewSteps);
+}
+
+const Ended* cause_of(const std::vector<Ended>& ended) {
+  const Ended* cause = nullptr;
+  const auto rank_of = [](const Ended& one) {
+    if (one.left) return 0;
+    if (one.signal) return 1;
+    return one.code == static_cast<int>(ErrorKind::distributed) ? 3 : 2;
+  };
+  for (const auto& one : ended)
+    if (!orderly(one) && (!cause || rank_of(one) < rank_of(*cause))) cause = &one;
+  return cause;
+}
+
+std::string said_by(const std::string& said, int rank) { return fmt::format("{}.{}", said, rank); }
+
+Children::Children(const LaunchPlan& plan) : first_rank_(plan.node * plan.processes) {
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, as some programs leave it to theirs, nobody could wait for them
   const auto size = sizeof(beacon::Page) * static_cast<size_t>(plan.processes);
   file_ = memfd_create("antiphon beacons", 0);
   if (file_ < 0 || ftruncate(file_, static_cast<off_t>(size)) != 0) fail_for("make memory that processes share");
@@ -61,7 +142,7 @@ Children::Children(const LaunchPlan& plan) : first_rank_(plan.node * plan.proces
   pages_ = static_cast<beacon::Page*>(memory);
   for (int i = 0; i < plan.processes; ++i) new (pages_ + i) beacon::Page;
   int port = plan.port;
-  const int listener = plan.node == 0 ? comm::listen_at(plan.address, port) : -1;
+  const int listener = plan.node == 0 && !is_alone(plan) ? comm::listen_at(plan.address, port) : -1;
   children_.resize(static_cast<size_t>(plan.processes));
   for (int i = 0; i < plan.processes; ++i) start(plan, i, i == 0 ? listener : -1, port);
   if (listener >= 0) close(listener);
@@ -79,36 +160,24 @@ Children::~Children() {
 
 void Children::start(const LaunchPlan& plan, int index, int listener, int port) {
   int ends[2] = {-1, -1};
-  if (index > 0 && pipe2(ends, O_CLOEXEC) != 0) fail_for("make a pipe");
+  const bool is_shown = index > 0 && plan.said.empty();
+  if (is_shown && pipe2(ends, O_CLOEXEC) != 0) fail_for("make a pipe");
+  if (!plan.said.empty())
+    ends[1] = ::open(said_by(plan.said, first_rank_ + index).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (!plan.said.empty() && ends[1] < 0) fail_for("make " + said_by(plan.said, first_rank_ + index));
   auto& child = children_[static_cast<size_t>(index)];
+  const Image image(plan.words, variables_of(plan, index, listener, port, file_));
+  const pid_t launcher = getpid();
   child.pid = fork();
-  if (child.pid < 0) fail_for("start a process");
-  if (child.pid == 0) become(plan, index, listener, port, ends[1]);
-  if (index > 0) close(ends[1]), fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  if (child.pid < 0)
+    fail(ErrorKind::memory,
+         fmt::format("cannot start process {} of {} on this machine: {}", index, plan.processes, std::strerror(errno)),
+         "end other programs, raise the limit of processes (`ulimit -u`, the cgroup's pids.max), or start fewer");
+  if (child.pid == 0) image.become(launcher, listener, ends[1]);
+  if (ends[1] >= 0) close(ends[1]);
+  if (is_shown) fcntl(ends[0], F_SETFL, O_NONBLOCK);
   child.output = ends[0];
   ++left_;
-}
-
-// In the new process. It has a group of its own, so that a terminal's Ctrl-C reaches it once, through the launcher.
-void Children::become(const LaunchPlan& plan, int index, int listener, int port, int output) const {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != launcher_) _exit(1);
-  setpgid(0, 0);
-  if (output >= 0) dup2(output, STDOUT_FILENO), dup2(output, STDERR_FILENO);
-  if (listener >= 0) fcntl(listener, F_SETFD, 0);
-  set_environment(plan, index, listener, port, file_);
-  // What the launcher blocks to read them are blocked here, too: stop signals stay so until training handles them.
-  early::hold_stop_signals();
-  sigset_t others;
-  sigemptyset(&others), sigaddset(&others, SIGCHLD);
-  sigprocmask(SIG_UNBLOCK, &others, nullptr);
-  const auto path = program_path();
-  std::vector<char*> words{const_cast<char*>(path.c_str())};
-  for (const auto& word : plan.words) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  execv(path.c_str(), words.data());
-  std::fprintf(stderr, "error: cannot start %s: %s\n", path.c_str(), std::strerror(errno));
-  _exit(static_cast<int>(ErrorKind::distributed));
 }
 
 void Children::pass_on(int signal) {
@@ -167,8 +236,12 @@ void Children::look() {
   for (int i = 0; i < count(); ++i) {
     const auto pid = children_[static_cast<size_t>(i)].pid;
     show(i);
+    if (pid <= 0) continue;
     int status = 0;
-    if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) note_end(i, status);
+    const auto ended = waitpid(pid, &status, WNOHANG);
+    if (ended == pid) note_end(i, status);
+    // Somebody else has waited for it, so what it ended with is not known.
+    if (ended < 0 && errno == ECHILD) note_end(i, W_EXITCODE(static_cast<int>(ErrorKind::distributed), 0));
   }
 }
 

@@ -19,6 +19,7 @@ struct LaunchPlan {
   std::string address = "127.0.0.1";
   int port = 0;  // 0: a free one
   double stall_seconds = 60;
+  std::string said;  // empty: what they write is shown; else it goes into files, said_by() of each
 };
 
 // One that has ended.
@@ -29,9 +30,18 @@ struct Ended {
   bool left = false;  // of its own accord: the others ended for it
 };
 
+// Whether it ended as a run may: trained, or asked to stop.
+bool orderly(const Ended& ended);
+// Of those that did not end well the cause: not one that only lost the others. nullptr: all ended well.
+const Ended* cause_of(const std::vector<Ended>& ended);
+
+// The file of LaunchPlan::said that process `rank` writes into.
+std::string said_by(const std::string& said, int rank);
+
 // All of them die with this one.
 class Children {
  public:
+  // From then on SIGCHLD has its default effect here. Error(memory) if there is no room for a process.
   explicit Children(const LaunchPlan& plan);
   // Kills those that are left, and waits for them.
   ~Children();
@@ -49,6 +59,7 @@ class Children {
   const beacon::Page& page(int index) const { return pages_[index]; }
   int first_rank() const { return first_rank_; }
   int count() const { return static_cast<int>(children_.size()); }
+  pid_t pid(int index) const { return children_[static_cast<size_t>(index)].pid; }  // -1: it has ended
   // Whether one is writing the checkpoint with which it ends, and waits for none of the others.
   bool writes_last() const;
   // "stopped", if it is.
@@ -64,11 +75,9 @@ class Children {
   };
   void start(const LaunchPlan& plan, int index, int listener, int port);
   void note_end(int index, int status);
-  [[noreturn]] void become(const LaunchPlan& plan, int index, int listener, int port, int output) const;
   void show(int index);
 
   int first_rank_ = 0, left_ = 0, file_ = -1;
-  pid_t launcher_ = -1;
   bool killed_ = false;
   beacon::Page* pages_ = nullptr;
   std::vector<Child> children_;

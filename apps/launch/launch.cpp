@@ -37,7 +37,6 @@ struct End {
 // survives the reader of its messages.
 int open_signals() {
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGCHLD, SIG_DFL);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
@@ -62,24 +61,6 @@ void wait_a_little(const Children& children, int signals) {
   std::vector<pollfd> files{{signals, POLLIN, 0}};
   for (const int file : children.outputs()) files.push_back({file, POLLIN, 0});
   poll(files.data(), files.size(), kMilliseconds);
-}
-
-bool orderly(const Ended& ended) {
-  return ended.signal == 0 &&
-         (ended.code == 0 || ended.code == static_cast<int>(ErrorKind::preempted) || ended.code == kTooFewSteps);
-}
-
-// Of those that did not end well the cause: not one that only lost the others.
-const Ended* cause_of(const std::vector<Ended>& ended) {
-  const Ended* cause = nullptr;
-  const auto rank_of = [](const Ended& one) {
-    if (one.left) return 0;
-    if (one.signal) return 1;
-    return one.code == static_cast<int>(ErrorKind::distributed) ? 3 : 2;
-  };
-  for (const auto& one : ended)
-    if (!orderly(one) && (!cause || rank_of(one) < rank_of(*cause))) cause = &one;
-  return cause;
 }
 
 std::string words_for(const Ended& ended) {

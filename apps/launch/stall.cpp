@@ -44,8 +44,9 @@ std::vector<std::string> StallWatch::look(const Children& children) {
   slow_ |= slow;
   if (step != step_) {
     if (first_step_ < 0 || step < step_) first_step_ = step;  // the second: of the next stage
-    const bool whole = step > step_ && step_ > first_step_ && !slow_;
-    if (whole) longest_step_ = std::max(longest_step_, seconds_between(last_step_, now));
+    const bool whole = step > step_ && step_ >= first_step_ && !slow_;
+    auto& longest = step_ == first_step_ ? first_seconds_ : longest_step_;
+    if (whole) longest = std::max(longest, seconds_between(last_step_, now));
     got_on_ |= step > first_step_;
     step_ = step, last_step_ = now, slow_ = false;
   }
@@ -53,7 +54,8 @@ std::vector<std::string> StallWatch::look(const Children& children) {
     beats_ = beats, last_beat_ = now;
     return {};
   }
-  const double limit = slow || !got_on() ? kPatience * seconds_ : std::max(seconds_, kPatience * longest_step_);
+  const double of_step = longest_step_ > 0 ? longest_step_ : first_seconds_;
+  const double limit = slow || !got_on() ? kPatience * seconds_ : std::max(seconds_, kPatience * of_step);
   if (seconds_between(last_beat_, now) < limit) return {};
   std::vector<int> order;
   for (int i = 0; i < children.count(); ++i) order.push_back(i);

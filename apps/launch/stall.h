@@ -11,8 +11,9 @@ namespace antiphon::apps {
 class StallWatch {
  public:
   using Clock = std::chrono::steady_clock;
-  // A run has stalled if no process has done anything for `seconds`, or for as long as ten of its steps take; ten times
-  // as long until its first step is done (features are computed) and while one of them loads, writes or measures.
+  // A run has stalled if no process has done anything for `seconds`, or for as long as ten of its steps take, of which
+  // the first (features are computed) counts until another is done; ten times as long until its first step is done and
+  // while one of them loads, writes or measures.
   explicit StallWatch(double seconds) : seconds_(seconds) {}
   // Empty: it gets on. Else one line for each process, those first that the others wait for.
   std::vector<std::string> look(const Children& children);
@@ -20,7 +21,7 @@ class StallWatch {
   bool got_on() const { return got_on_; }   // by at least one step
 
  private:
-  double seconds_, longest_step_ = 0;
+  double seconds_, first_seconds_ = 0, longest_step_ = 0;  // of the first step, and of those after it
   uint64_t beats_ = 0;
   bool slow_ = false, got_on_ = false;  // something was, since the last step; some step was done
   int64_t step_ = 0, first_step_ = -1;

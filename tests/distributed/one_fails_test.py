@@ -4,6 +4,7 @@ said which process it was and why."""
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -14,12 +15,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import COMMON, Together, children, tensors
-from harness import LIMIT, checkpoints, losses, main, make_tiny, records, sets
+from harness import LIMIT, checkpoints, losses, main, records, sets
+from spoilt import LETTER, infinite, marked
 
 SHIM = os.environ.get("FAULT_SHIM", "")
 # Each process has a row of batches: the first the even samples, the second the odd ones.
 TWO_ROWS = sets(train__accumulate=2, data__shuffle="false", train__checkpoint_every=1000)
-SPOILT = "~"  # a letter whose embedding is infinite
 
 
 class OneFails(Together):
@@ -31,24 +32,11 @@ class OneFails(Together):
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return ["--set", f'data.train.sources=[{{ path = "{path}" }}]']
 
-    def infinite(self):
-        """The configuration with a language model that cannot read one letter; a file."""
-        from safetensors.numpy import load_file, save_file
-
-        folder = self.folder / "models" / "infinite"
-        if not folder.exists():
-            make_tiny.write_llama(folder)
-            number = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"][SPOILT]
-            values = load_file(folder / "model.safetensors")
-            values["model.embed_tokens.weight"][number] = float("inf")
-            save_file(values, folder / "model.safetensors", metadata={"format": "pt"})
-        return self.edited("infinite", ("models/llama", "models/infinite"))
-
     def spoilt(self, name, numbers):
         """Samples of which some have that letter."""
         lines = self.records()
         for i in numbers:
-            lines[i]["messages"][0]["content"][-1]["text"] += SPOILT
+            lines[i] = marked(lines[i], LETTER)
         return self.source(name, lines)
 
     def timed(self, seconds, call):
@@ -60,10 +48,10 @@ class OneFails(Together):
     def test_a_gradient_that_is_not_finite(self):
         """All skip the step, and nothing of it stays."""
         args = [*TWO_ROWS, *self.spoilt("few", (7, 21))]
-        one, _ = self.run_with("few_1", 1, *args, config=self.infinite())
+        one, _ = self.run_with("few_1", 1, *args, config=infinite(self))
         for name, mesh in (("copies", []), ("shards", sets(parallel__fsdp=2))):
             with self.subTest(name):
-                two, done = self.timed(LIMIT, lambda: self.run_with(f"few_{name}", 2, *args, *mesh, config=self.infinite()))
+                two, done = self.timed(LIMIT, lambda: self.run_with(f"few_{name}", 2, *args, *mesh, config=infinite(self)))
                 skipped = [line.partition("step ")[2].partition(":")[0] for line in done.stderr.splitlines() if "not finite; the step is skipped" in line and not line.startswith("[1]")]
                 self.assertTrue(0 < len(skipped) < 8, skipped)
                 for step in skipped:
@@ -77,11 +65,34 @@ class OneFails(Together):
     def test_no_gradient_is_finite(self):
         """After ten such steps all end, with the samples."""
         args = [*TWO_ROWS, *self.spoilt("each", range(1, self.TRAIN, 2)), *sets(train__steps=100)]
-        _, done = self.timed(LIMIT, lambda: self.run_with("each", 2, *args, config=self.infinite(), code=3))
+        _, done = self.timed(LIMIT, lambda: self.run_with("each", 2, *args, config=infinite(self), code=3))
         self.assertEqual(done.stderr.count("10 steps in a row had no finite gradient"), 2)
         self.assertRegex(done.stderr, r"(?m)^\[1\] error: .*\n?.*\b(image|audio|both)-\d*[13579]\b")
         self.assertRegex(done.stderr, r"(?m)^error: .*the loss was not finite in process 1, which names its samples")
         self.assertNotIn("started again", done.stderr)
+
+    def test_a_run_that_goes_back(self):
+        """By the loss of one process alone all do, to the same step, and go on as one process does."""
+        lines = [marked(line, "^") for line in 16 * self.records()]
+        args = [*TWO_ROWS, *sets(train__steps=34, train__checkpoint_every=4, train__rollbacks=1)]
+        clean, _ = self.run_with("clean", 1, *args, *self.source("clean", lines), config=infinite(self))
+        samples = [int(record["train/samples"]) for record in records(clean / "metrics.jsonl")]
+        begin, end = sum(samples[:10]), sum(samples[:24])  # nearly: the rows' steps have not all as many
+        self.assertLess(sum(samples), len(lines))
+        bad = [marked(line, LETTER) if begin <= i < end and i % 2 else marked(line, "^") for i, line in enumerate(16 * self.records())]
+        args += self.source("goes_back", bad)
+        one, done = self.run_with("back_1", 1, *args, config=infinite(self))
+        back = r"what is trained goes back to step \d+, for time 1 of at most 1; the data go on"
+        step = re.search(back, done.stderr)[0]
+        self.assertIsNotNone(losses(one)[34])
+        for name, mesh in (("copies", []), ("shards", sets(parallel__fsdp=2)), ("stages", sets(parallel__pipeline=2))):
+            with self.subTest(name):
+                two, done = self.timed(LIMIT, lambda: self.run_with(f"back_{name}", 2, *args, *mesh, config=infinite(self)))
+                self.assertEqual(re.findall(back, done.stderr), 2 * [step])
+                self.assertEqual(records(two / "metrics.jsonl")[-1]["train/not_finite_steps"], sum(loss is None for loss in losses(one).values()))
+                for number, loss in losses(one).items():
+                    self.assertEqual(loss is None, losses(two)[number] is None)
+                    self.assertAlmostEqual(loss or 0, losses(two)[number] or 0, delta=1e-5 * (loss or 0))
 
     def test_samples_that_cannot_be_read(self):
         """What one cannot draw ends all, after the checkpoint of the last step, however long that takes to write."""

@@ -1,4 +1,5 @@
 """`antiphon fit` finds the largest batch that fits, by training with it; and what training says when there is no memory left."""
+import contextlib
 import json
 import os
 import re
@@ -6,8 +7,9 @@ import resource
 import signal
 import subprocess
 import time
+from pathlib import Path
 
-from harness import ON_CPU, PROGRAM, Case, main, records, sets
+from harness import LIMIT, ON_CPU, PROGRAM, Case, children, main, records, sets
 import make_tiny
 
 SHAPE = dict(hidden_size=128, intermediate_size=512, num_layers=4, num_heads=4, num_kv_heads=2, max_positions=4096)
@@ -73,8 +75,45 @@ class Fit(Case):
     def test_a_training_that_cannot_begin(self):
         done = self.call("fit", self.composition(), *sets(train__optimizer__name="nothing"), code=5)
         self.assertIn("nothing", done.stderr)
-        done = self.call("fit", self.composition(), *sets(parallel__fsdp=2), code=2)
-        self.assertIn("parallel.fsdp", done.stderr)
+        done = self.call("fit", self.composition(), "--procs", 3, *sets(parallel__fsdp=2), code=2)
+        self.assertIn("start a multiple of 2", done.stderr)
+
+    def test_as_training_alone(self):
+        """One process has the environment that it would have without fit, and may be started by a program that ignores the end of its own."""
+        threads = os.cpu_count() + 1
+        ignores = lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        process = self.start("fit", self.composition(), "--most", 512, "--json", env={**os.environ, "OMP_NUM_THREADS": str(threads)}, preexec_fn=ignores)
+        environment = b""
+        while b"ANTIPHON_BEACON" not in environment and process.poll() is None:
+            time.sleep(0.001)
+            with contextlib.suppress(OSError, IndexError):
+                environment = Path(f"/proc/{children(process)[0]}/environ").read_bytes()
+        out, err = process.communicate(timeout=LIMIT)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(json.loads(out)["tokens_per_batch"], 512)
+        self.assertIn(f"OMP_NUM_THREADS={threads}\0".encode(), environment)
+        self.assertNotIn(b"ANTIPHON_LISTENER", environment)
+
+    def test_that_stands_still(self):
+        """It counts as one that does not fit."""
+        process = self.start("fit", self.composition(), "--most", 512, "--memory", 100, "--stall", 2, "--json")
+        end = time.monotonic() + LIMIT
+        while not children(process):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+        os.kill(children(process)[0], signal.SIGSTOP)
+        out, err = process.communicate(timeout=LIMIT)
+        self.assertEqual(process.returncode, 0, err)
+        first, *others = json.loads(out)["tries"]
+        self.assertEqual((first["tokens_per_batch"], first["fits"], first["why"]), (512, False, "stands still"))
+        self.assertRegex(err, r"nothing has happened for \d+ s; process 0, step 0: .*\(stopped by a signal\)")
+        self.assertTrue(all(one["fits"] for one in others) and others)
+
+    def test_steps_longer_than_a_stall(self):
+        """The first says how long the others take."""
+        found = self.fitted(self.composition(), "--most", 24576, "--memory", 100, "--stall", 1, *sets(train__tokens_per_batch=24576))
+        self.assertEqual([(one["fits"], one.get("why")) for one in found["tries"]], [(True, None)])
+        self.assertGreater(24576 / found["tries"][0]["tokens_per_second"], 1.2, "else nothing is shown")
 
     def test_stopped(self):
         place = self.folder / "temporary"

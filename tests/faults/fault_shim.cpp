@@ -9,6 +9,7 @@
 //                 the k-th never ends, as of a medium that does not answer
 //   FAULT_RANK    of several processes the one to which all of this happens
 //   FAULT_DELAY   milliseconds that it takes to open a file below the folder for reading: a slow disk
+//   FAULT_UNREADABLE  the end of a path: such files, wherever they are, cannot be opened for reading
 //   FAULT_SYNC    milliseconds that it takes to flush one of its files
 //   FAULT_REPORT  file that takes how many calls there were
 //   FAULT_LOG     file that takes what appears there and what is flushed, in order: "rename PATH", "mkdir PATH",
@@ -28,6 +29,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -110,6 +112,14 @@ bool fails(const char* call, bool takes_space) {
     for (;;) pause();
   }
   errno = std::strncmp(mode, "ENOSPC", 6) == 0 ? ENOSPC : std::strcmp(mode, "EINTR") == 0 ? EINTR : EIO;
+  return true;
+}
+
+// With errno set.
+bool unreadable(std::string_view path, bool writes) {
+  static const char* ending = std::getenv("FAULT_UNREADABLE");
+  if (writes || !ending || !path.ends_with(ending)) return false;
+  errno = EACCES;
   return true;
 }
 
@@ -211,10 +221,12 @@ int posix_memalign(void** memory, size_t alignment, size_t size) noexcept {
 }
 FILE* fopen(const char* path, const char* mode) {
   static auto* real = next<FILE*(const char*, const char*)>("fopen");
-  return std::strpbrk(mode, "wa+") && below(path) && fails("fopen", true) ? nullptr : real(path, mode);
+  const bool writes = std::strpbrk(mode, "wa+");
+  return unreadable(path, writes) || (writes && below(path) && fails("fopen", true)) ? nullptr : real(path, mode);
 }
 FILE* fopen64(const char* path, const char* mode) {
   static auto* real = next<FILE*(const char*, const char*)>("fopen64");
-  return std::strpbrk(mode, "wa+") && below(path) && fails("fopen64", true) ? nullptr : real(path, mode);
+  const bool writes = std::strpbrk(mode, "wa+");
+  return unreadable(path, writes) || (writes && below(path) && fails("fopen64", true)) ? nullptr : real(path, mode);
 }
 }

@@ -9,9 +9,12 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <iostream>
+#include <tuple>
 
 #include <antiphon/base/log.h>
+#include <antiphon/component/adapter_file.h>
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
@@ -51,7 +54,27 @@ at::Device device() {
   return opened;
 }
 
+namespace {
+
+// Of gradients no two in one memory: what adds to one of them or clips it would change the other.
+void check_apart(const NamedTensors& tensors) {
+  std::vector<std::tuple<const char*, const char*, std::string>> spans;  // begin, end, name
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.starts_with("grad:") || tensor.numel() == 0) continue;
+    const auto* begin = static_cast<const char*>(tensor.const_data_ptr());
+    spans.emplace_back(begin, begin + tensor.nbytes(), name);
+  }
+  std::ranges::sort(spans);
+  for (size_t i = 1; i < spans.size(); ++i)
+    if (std::get<0>(spans[i]) < std::get<1>(spans[i - 1]))
+      fail(ErrorKind::internal,
+           fmt::format("{} and {} lie in one memory", std::get<2>(spans[i - 1]), std::get<2>(spans[i])));
+}
+
+}  // namespace
+
 void write_outputs(const json& request, NamedTensors tensors) {
+  check_apart(tensors);
   for (auto& [name, tensor] : tensors) tensor = tensor.detach().cpu().contiguous();
   weights::save_safetensors(request.at("outputs").get<std::string>(), tensors);
 }
@@ -60,7 +83,8 @@ void add_gradients(NamedTensors& out, const std::string& prefix, Module& module,
   for (const auto& parameter : module.parameters()) {
     if (!parameter.tensor->requires_grad()) continue;
     const auto& grad = parameter.tensor->grad();
-    out.emplace_back(prefix + names.to_checkpoint(parameter.name).value_or(parameter.name),
+    const auto name = names.to_checkpoint(parameter.name).value_or(parameter.name);
+    out.emplace_back(prefix + name.substr(0, name.find(kOursBehind)),
                      grad.defined() ? grad : at::zeros_like(*parameter.tensor));
   }
 }
@@ -517,6 +541,7 @@ json answer(const std::string& line) {
   if (kind == "in_pieces") return run_in_pieces(request);
   if (kind == "read_again") return run_read_again(request);
   if (kind == "generate") return run_generate(request);
+  if (kind == "shares") return run_shares(request);
   if (kind == "generation_config") return run_generation_config(request);
   fail(ErrorKind::config, "unknown kind '" + kind + "'");
 }

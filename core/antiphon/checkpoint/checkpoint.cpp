@@ -205,6 +205,21 @@ void remove_old(const fs::path& folder, int64_t step, int64_t keep) {
   }
 }
 
+// The newest first: whatever is left if the process is killed meanwhile, the run goes on from it to the same.
+void remove_after(const fs::path& folder, int64_t step) {
+  for (const auto& path : checkpoints(folder)) {
+    if (step_of(path) <= step) return;
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error)
+      fail(ErrorKind::weights,
+           fmt::format("the checkpoint {}, of steps that were given up, could not be removed: {}", shown(path.string()),
+                       error.message()),
+           "remove it by hand, and go on with --resume");
+    log::info(fmt::format("the checkpoint {} is removed: its steps were given up", shown(path.string())));
+  }
+}
+
 fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
   return guarded(folder, [&] { return write_checkpoint(folder, step, content, keep); });
 }
@@ -270,8 +285,9 @@ void verify_checkpoint(const fs::path& checkpoint) {
 
 bool has_checkpoints(const fs::path& folder) { return !checkpoints(folder).empty(); }
 
-std::optional<fs::path> latest_checkpoint(const fs::path& folder) {
+std::optional<fs::path> latest_checkpoint(const fs::path& folder, int64_t before) {
   for (const auto& candidate : checkpoints(folder)) {
+    if (step_of(candidate) >= before) continue;
     try {
       verify_checkpoint(candidate);
       return candidate;
@@ -284,6 +300,10 @@ std::optional<fs::path> latest_checkpoint(const fs::path& folder) {
 
 LoadedCheckpoint load_checkpoint(const fs::path& checkpoint, bool with_state) {
   verify_checkpoint(checkpoint);
+  return read_checkpoint(checkpoint, with_state);
+}
+
+LoadedCheckpoint read_checkpoint(const fs::path& checkpoint, bool with_state) {
   const int shares = shares_of(read_json(checkpoint / kManifest, kMaxManifest));
   LoadedCheckpoint loaded;
   loaded.parameters = read_all(checkpoint, kParameters, shares);

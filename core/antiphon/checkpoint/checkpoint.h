@@ -4,6 +4,7 @@
 // Resuming ignores a folder without a manifest that matches its files.
 #pragma once
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -43,8 +44,14 @@ void abandon_checkpoint(const SharedPlace& place);
 // Removes those before `step`, whose own must be complete, but for the newest keep - 1. A failure is only a warning.
 void remove_old(const std::filesystem::path& folder, int64_t step, int64_t keep);
 
-// The newest complete one below `folder`; damaged ones are skipped with a warning that names them.
-std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
+// Removes those after `step`: of steps that the run has given up. Error(weights), since a later one of what goes on
+// from `step` cannot be told from them.
+void remove_after(const std::filesystem::path& folder, int64_t step);
+
+// The newest complete one in `folder`, of a step below `before`; damaged ones are skipped with a warning that names
+// them.
+std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder,
+                                                       int64_t before = std::numeric_limits<int64_t>::max());
 
 // Removes unfinished checkpoints that a killed process left below `folder`. Only for the holder of the run's lock.
 void remove_unfinished(const std::filesystem::path& folder);
@@ -61,6 +68,8 @@ struct LoadedCheckpoint {
 };
 // Verifies, then reads, whoever wrote it. `with_state`: also the optimizer state.
 LoadedCheckpoint load_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
+// Of one that has been verified.
+LoadedCheckpoint read_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
 
 // Of one that has been verified: the parameters whose names begin with `prefix`.
 weights::Checkpoint parameters_of(const std::filesystem::path& checkpoint, const std::string& prefix);

@@ -74,6 +74,20 @@ TEST_CASE("the newest is chosen by its number, and as many as wanted are kept") 
   CHECK(folder.count() == 2);
   CHECK(fs::exists(folder / "step_10"));
   CHECK(has_checkpoints(folder.path()));
+  CHECK(latest_checkpoint(folder.path(), 11).value().filename() == "step_10");
+  CHECK(latest_checkpoint(folder.path(), 10) == std::nullopt);
+}
+
+TEST_CASE("checkpoints of steps that were given up are removed, and make no room for later ones") {
+  TestFolder folder;
+  for (const int64_t step : {4, 8, 10, 12}) save(folder, step, 4);
+  write(folder / "step_12" / "manifest.json", "{}");
+  remove_after(folder.path(), 8);
+  CHECK(latest(folder) == "step_8");
+  CHECK(folder.count() == 2);
+  save(folder, 21, 2);
+  CHECK(latest_checkpoint(folder.path(), 21).value().filename() == "step_8");
+  CHECK(at::equal(read_checkpoint(folder / "step_8", false).parameters.at("llm/a").whole(), at::full({3, 2}, 8.0)));
 }
 
 TEST_CASE("every flipped byte and every cut is noticed") {

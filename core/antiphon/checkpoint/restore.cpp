@@ -16,7 +16,7 @@ void restore_parameters(const std::vector<Parameter>& parameters, const StoredTe
     if (value == values.end() || value->second.sizes() != parameter.whole_sizes()) {
       missing.push_back(parameter.name);
     } else if (parameter.tensor->is_meta()) {
-      *parameter.tensor = value->second.whole().detach().set_requires_grad(!parameter.fixed);
+      *parameter.tensor = value->second.whole().detach().set_requires_grad(parameter.tensor->requires_grad());
     } else {
       parameter.tensor->copy_(value->second.read(parameter));
     }

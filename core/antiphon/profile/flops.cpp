@@ -113,6 +113,10 @@ std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& function) {
 
 }  // namespace
 
+// LibTorch's header allows both of these only while nothing else runs, which its later versions do not need any more:
+// the list changes under a lock (GlobalCallbackManager in aten/src/ATen/record_function.cpp), and each thread takes a
+// copy of it as an operation begins, so those of the loader count from one operation on or not. A copy may be called
+// after the removal: count() is a function, and never goes away.
 FlopCounter::FlopCounter()
     : handle_(at::addGlobalCallback(
           at::RecordFunctionCallback(count, [](const at::RecordFunction&, at::ObserverContext*) {})

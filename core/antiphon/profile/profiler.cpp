@@ -8,6 +8,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/writable.h>
 #include <antiphon/profile/peak.h>
+#include <antiphon/profile/step_flops.h>
 #include <antiphon/profile/table.h>
 #include <antiphon/profile/tensor_memory.h>
 
@@ -16,14 +17,6 @@
 
 namespace antiphon::profile {
 namespace {
-
-// Of the steps themselves: loader threads work beside them.
-double flops_so_far() {
-  double flops = trace::flops_without_scope();
-  for (const auto& total : trace::totals())
-    if (total.main) flops += total.flops;
-  return flops;
-}
 
 std::string machine(const ProfileOptions& options, double peak) {
   return fmt::format("{} in {}{}: the quickest matrix product reaches {:.1f} GFLOP/s", options.device.str(),
@@ -83,7 +76,7 @@ void Profiler::end_step() {
 
 std::map<std::string, double> Profiler::metrics(double seconds) {
   if (!scope_) return {};
-  const double flops = flops_so_far(), rate = (flops - std::exchange(seen_flops_, flops)) / seconds;
+  const double flops = recorded_flops(), rate = (flops - std::exchange(seen_flops_, flops)) / seconds;
   std::map<std::string, double> metrics{{"train/gflops_per_second", rate / 1e9}, {"train/share_of_peak", rate / peak_}};
   if (options_.device.is_cpu()) metrics["train/step_memory_bytes"] = static_cast<double>(tensor_memory().most - held_);
   return metrics;

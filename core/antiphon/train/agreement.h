@@ -44,6 +44,7 @@ struct StepWork {
   double seconds = 0;  // without those in which it waited for other processes
   int stage = 0;       // of a pipeline
   int64_t memory = 0;  // bytes that tensors took at most beside what there was before, if they are counted (--profile)
+  int64_t held = 0;    // bytes of the GPU that are held for tensors at most so far, or that are resident
 };
 
 // After its update. A process on its own looks at signals while it waits for data, too.

@@ -120,6 +120,11 @@ const config::Table<TrainOptions>& train_table() {
               "computed in two, again and again; skip: it is left out, as one that split cannot help. Ten such in a "
               "row end the run. For one process",
               {.choices = {"stop", "split", "skip"}})
+          .field("rollbacks", &O::rollbacks,
+                 "how often, after ten steps in a row whose loss or gradient is not finite, what is trained goes back "
+                 "to a checkpoint of before the last good step and the run goes on with the data that follow; 0: such "
+                 "steps end it",
+                 {.min = 0, .max = 1000})
           .field("offload_activations", &O::offload_activations,
                  "with recompute: what blocks keep, their inputs, waits for the backward pass in the host's memory")
           .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})

@@ -61,6 +61,7 @@ struct TrainOptions {
   config::Value recompute = "none";  // see recompute.h
   bool offload_activations = false;
   std::string on_oom = "stop";  // see trainer_memory.cpp
+  int64_t rollbacks = 0;        // see trainer_not_finite.cpp
   OptimizerOptions optimizer;
   std::vector<GroupOptions> groups;
   ScheduleOptions schedule;

@@ -235,7 +235,10 @@ json to_json(const Progress& progress) {
             {"kept", to_json(progress.best.kept)},
             {"best", to_json(progress.best.best)},
             {"waited", progress.best.waited}}},
-          {"unmeasured", progress.unmeasured ? 1 : 0}};
+          {"unmeasured", progress.unmeasured ? 1 : 0},
+          {"skipped", progress.skipped},
+          {"rollbacks", progress.rollbacks},
+          {"learnt_step", progress.learnt_step.value_or(progress.step)}};
 }
 
 Progress progress_of(const json& object, const std::filesystem::path& file) {
@@ -253,6 +256,9 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   if (reader.holds("loss_scale")) progress.loss_scale = loss_scale_of(reader.inner("loss_scale"));
   if (reader.has("best")) progress.best = best_of(reader.inner("best"));
   if (reader.has("unmeasured")) progress.unmeasured = reader.count("unmeasured", 1) > 0;
+  if (reader.has("skipped")) progress.skipped = reader.count("skipped", kMaxSteps);
+  if (reader.has("rollbacks")) progress.rollbacks = reader.count("rollbacks", kMaxSteps);
+  if (reader.has("learnt_step")) progress.learnt_step = reader.count("learnt_step", kMaxSteps);
   return progress;
 }
 

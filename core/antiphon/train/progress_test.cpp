@@ -43,8 +43,20 @@ TEST_CASE("progress: the loss scale of a run in fp16 is kept, and one that canno
   }
 }
 
+TEST_CASE("progress: how often the run went back is kept") {
+  auto progress = made();
+  progress.step = 30, progress.skipped = 21, progress.rollbacks = 2, progress.learnt_step = 8;
+  auto json = nlohmann::json::parse(to_json(progress).dump());
+  CHECK(progress_of(json, "progress.json").skipped == 21);
+  CHECK(progress_of(json, "progress.json").rollbacks == 2);
+  CHECK(progress_of(json, "progress.json").learnt_step == 8);
+  json["rollbacks"] = -1;
+  CHECK_THROWS_AS(progress_of(json, "progress.json"), Error);
+}
+
 TEST_CASE("progress: that of runs from before such changes were kept is read") {
   auto json = written();
+  json.erase("skipped"), json.erase("rollbacks"), json.erase("learnt_step");
   json["loader"] = nlohmann::json(json["loader"]["rows"][0]);  // nor were there rows
   json["loader"].erase("base");
   CHECK(progress_of(json, "progress.json").loader.rows.at(0).order.base.empty());

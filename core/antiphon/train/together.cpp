@@ -181,9 +181,9 @@ std::optional<Parted> parted(const std::vector<Numbers>& of_all, size_t first) {
 }  // namespace
 
 EndedRecord Together::agree(const EndedRecord& own) {
-  constexpr size_t kLedgers = 4, kOfStep = kLedgers + 2 * kMostGroups;
+  constexpr size_t kLedgers = 5, kOfStep = kLedgers + 2 * kMostGroups;
   Numbers mine{own.stop, bits(own.seconds), bits(own.work.empty() ? 0 : own.work.front().seconds),
-               own.work.empty() ? 0 : own.work.front().memory};
+               own.work.empty() ? 0 : own.work.front().memory, own.work.empty() ? 0 : own.work.front().held};
   const auto ledgers = ledgers_of(group_);
   mine.insert(mine.end(), ledgers.begin(), ledgers.end());
   const int64_t most_held = own.rows.most_held;
@@ -194,7 +194,7 @@ EndedRecord Together::agree(const EndedRecord& own) {
   const auto of_all = parallel::gathered(mine, group_);
   for (const auto& numbers : of_all) {
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
-    all.work.push_back({real(numbers[2]), mesh_.stage_of(static_cast<int>(all.work.size())), numbers[3]});
+    all.work.push_back({real(numbers[2]), mesh_.stage_of(static_cast<int>(all.work.size())), numbers[3], numbers[4]});
   }
   if (const auto two = parted(of_all, kLedgers)) fail_parted(*two, group_);
   for (int cell = 0; cell < mesh_.cells(); ++cell) {

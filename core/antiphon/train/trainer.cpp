@@ -173,6 +173,8 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/batch_fill", static_cast<double>(result.drawn.tokens) / room},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
+  metrics["train/not_finite_steps"] = static_cast<double>(skipped_);
+  if (options_.rollbacks > 0) metrics["train/rollbacks"] = static_cast<double>(rollbacks_);
   if (options_.on_oom != "stop") {
     metrics["train/oom_splits"] = static_cast<double>(splits_);
     metrics["train/oom_skips"] = static_cast<double>(skipped_without_memory_);
@@ -200,6 +202,12 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                             length_.steps(), result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()),
                             human_duration(length_.seconds_left(step_))),
                 step_ == 1);
+}
+
+// Of what its device, or the host, has.
+int64_t Trainer::held_bytes() const {
+  const auto device = model_.lm().device();
+  return static_cast<int64_t>(device.is_cpu() ? resident_bytes() : device_bytes(device));
 }
 
 void Trainer::keep_statistics() {
@@ -262,16 +270,20 @@ void Trainer::stop(int signal) {
 
 // Measures, and writes the step's record. What the measuring throws is given back: it must not cost the record or a
 // checkpoint that is due.
-std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRecord& ended) {
+std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRecord& ended, double flops) {
   std::map<std::string, double> more;
   std::exception_ptr failure;
   best_is_due_ = false;
   if (profiler_) more = profiler_->metrics(ended.seconds);
+  if (flops > 0) more.try_emplace("train/gflops_per_second", flops / ended.seconds / 1e9);  // the profile's, if it is
   if (ended.work.size() > 1) {
     const auto [least, most] = std::ranges::minmax(ended.work, {}, &StepWork::seconds);
     more["train/fastest_seconds"] = least.seconds, more["train/slowest_seconds"] = most.seconds;
     if (const auto memory = std::ranges::max(ended.work, {}, &StepWork::memory).memory; memory > 0)
       more["profile/most_step_memory_bytes"] = static_cast<double>(memory);
+    const auto fullest = std::ranges::max_element(ended.work, {}, &StepWork::held);
+    more["train/most_memory_bytes"] = static_cast<double>(fullest->held);
+    more["train/most_memory_process"] = static_cast<double>(fullest - ended.work.begin());
   }
   try {
     auto measured = evaluate(ended.stop != 0);
@@ -331,10 +343,12 @@ RunEnd Trainer::run() {
   while (!length_.done(step_) && !length_.too_few() && !best_.has_stopped()) {
     if (profiler_) profiler_->begin_step();
     profile::forget_most();
+    flops_.begin_step();
     const auto begin = Clock::now();
     const double waited = beacon::waited_seconds();
     const int64_t held = profile::tensor_memory().now;
     const auto result = step_or_save();
+    const double flops = flops_.end_step(result.drawn.tokens);
     if (data_ended_) {
       if (profiler_) profiler_->end_step();
       break;
@@ -343,11 +357,13 @@ RunEnd Trainer::run() {
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
     const int64_t memory = profile::tensor_memory().most - held;
-    const auto ended = agreement_.agree(EndedRecord{asked_to_stop(), seconds, loader_.state(), {{worked, 0, memory}}});
+    const int64_t bytes = agreement_.group() ? held_bytes() : 0;  // nobody asks a process that is alone
+    const auto ended =
+        agreement_.agree(EndedRecord{asked_to_stop(), seconds, loader_.state(), {{worked, 0, memory, bytes}}});
     rows_ = ended.rows;
     look_for_stragglers(ended.work);
     const bool fixed = count_time(ended.seconds);
-    const auto failure = finish_step(result, ended);
+    const auto failure = finish_step(result, ended, flops);
     if (ended.stop || unmeasured_) stop(ended.stop ? ended.stop : stop_requested());
     if (fixed || failure || best_is_due_ || keep_is_due() || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (best_is_due_) keep_best();

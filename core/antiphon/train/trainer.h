@@ -16,6 +16,7 @@
 #include <antiphon/parallel/placement.h>
 #include <antiphon/parallel/schedule.h>
 #include <antiphon/profile/profiler.h>
+#include <antiphon/profile/step_flops.h>
 #include <antiphon/train/agreement.h>
 #include <antiphon/train/average.h>
 #include <antiphon/train/best.h>
@@ -31,6 +32,8 @@
 #include <antiphon/train/stragglers.h>
 
 namespace antiphon::train {
+
+struct Progress;
 
 struct StepResult {
   double loss = 0, gradient_norm = 0;
@@ -114,6 +117,7 @@ class Trainer {
   bool holds(const Parameter& piece) const;
   void begin_reference();
   std::vector<at::Tensor> compare_with_reference(std::vector<model::Batch>& batches);
+  void check_is_reference(const std::vector<model::Batch>& batches, const std::vector<at::Tensor>& scores);
   ObjectiveOutput forward(model::Batch& batch, const Compared& compared, uint64_t seed, StepResult& result);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
@@ -121,15 +125,20 @@ class Trainer {
   void add_statistics();
   void average_statistics();
   void after_step(const StepResult& result, double seconds, std::map<std::string, double> more);
-  std::exception_ptr finish_step(const StepResult& result, const EndedRecord& ended);
+  std::exception_ptr finish_step(const StepResult& result, const EndedRecord& ended, double flops);
   std::map<std::string, double> evaluate(bool stops);
   void measure_at_end();
   void look_for_stragglers(const std::vector<StepWork>& work);
   bool count_time(double seconds);
+  int64_t held_bytes() const;
   RunEnd tell_of_end() const;
   void tell_of_time() const;
   void tell_of_data() const;
-  void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
+  void tell_of_skipped() const;
+  std::string count_skipped(const StepResult& result, const std::vector<std::string>& samples);
+  int64_t checkpoint_before(int64_t step);
+  void go_back(const std::string& why);
+  void restore_values(const checkpoint::LoadedCheckpoint& loaded, const Progress& progress);
   std::string blamed(const StepResult& result, const std::vector<std::string>& samples) const;
   bool is_overflow(const StepResult& result) const;
   checkpoint::CheckpointContent content();
@@ -182,9 +191,12 @@ class Trainer {
   int64_t agreed_stop_ = 0;  // why all have agreed that there is no next step, so that they can write a checkpoint
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0, verified_ = 0;
   int64_t splits_ = 0, skipped_without_memory_ = 0, without_memory_ = 0;  // the last: steps in a row
+  int64_t skipped_ = 0, rollbacks_ = 0;  // of the whole run: steps that were not finite; how often it went back
+  int64_t learnt_step_ = 0;              // after which what is trained has its values
   double loss_average_ = 0;
   double shown_waited_ = 0, shown_sent_ = 0;
   profile::Profiler* profiler_ = nullptr;
+  profile::StepFlops flops_;
   Evaluation evaluation_;
 };
 

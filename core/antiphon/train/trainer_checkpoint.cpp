@@ -64,6 +64,20 @@ bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
   return true;
 }
 
+// What a step changes.
+void Trainer::restore_values(const checkpoint::LoadedCheckpoint& loaded, const Progress& progress) {
+  checkpoint::restore_parameters(saved_, loaded.parameters);
+  if (owners_) owners_->gather_values();
+  optimizer_.restore(loaded.state);
+  if (average_) average_->restore(loaded.state);
+  if (loss_scale_ && progress.loss_scale) {
+    auto scale = *progress.loss_scale;
+    scale.overflows = std::max(scale.overflows, loss_scale_->overflows());  // a run that goes back has had them
+    loss_scale_->restore(scale);
+  }
+  loss_average_ = progress.loss_average;
+}
+
 int64_t Trainer::resume(bool accept_changes) {
   const auto path = checkpoint::latest_checkpoint(folder_.checkpoints());
   if (!path && checkpoint::has_checkpoints(folder_.checkpoints()))
@@ -74,11 +88,7 @@ int64_t Trainer::resume(bool accept_changes) {
     auto loaded = checkpoint::load_checkpoint(*path, true);
     const auto progress = progress_of(loaded.progress, *path / "progress.json");
     const bool changed = check_draws(progress, accept_changes);
-    checkpoint::restore_parameters(saved_, loaded.parameters);
-    if (owners_) owners_->gather_values();
-    optimizer_.restore(loaded.state);
-    if (average_) average_->restore(loaded.state);
-    if (loss_scale_ && progress.loss_scale) loss_scale_->restore(*progress.loss_scale);
+    restore_values(loaded, progress);
     best_.restore(progress.best);
     unmeasured_ = progress.unmeasured;
     loader_.restore(progress.loader, changed);
@@ -92,7 +102,8 @@ int64_t Trainer::resume(bool accept_changes) {
     length_.restore(progress.clock);
     step_ = saved_step_ = progress.step;
     trained_tokens_ = progress.trained_tokens;
-    not_finite_ = progress.not_finite, loss_average_ = progress.loss_average;
+    not_finite_ = progress.not_finite, learnt_step_ = progress.learnt_step.value_or(step_);
+    skipped_ = progress.skipped, rollbacks_ = progress.rollbacks;
     log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
                           loaded.parameters.size(), saved_.size()));
     return step_;
@@ -135,10 +146,10 @@ checkpoint::CheckpointContent Trainer::content() {
   if (average_)
     for (const auto& [value, of] : average_->state())
       if (holds(*of)) add(content.state, value);
-  content.progress =
-      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
-                       loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : "", best_.state(),
-                       loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt, unmeasured_});
+  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
+                                      loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : "",
+                                      best_.state(), loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt,
+                                      unmeasured_, skipped_, rollbacks_, learnt_step_});
   return content;
 }
 

@@ -36,6 +36,15 @@ void Trainer::tell_of_data() const {
     log::info(fmt::format("data.filter left out {} samples: {}", data::total(filtered), data::describe(filtered)));
 }
 
+// In fp16 the loss scale has counted them, also in runs of before they were counted otherwise.
+void Trainer::tell_of_skipped() const {
+  const int64_t skipped = loss_scale_ ? loss_scale_->overflows() : skipped_;
+  if (skipped == 0 && !loss_scale_) return;
+  log::info(fmt::format("{} steps were skipped because a loss or gradient was not finite{}{}", skipped,
+                        loss_scale_ ? fmt::format("; the loss scale is {:g}", loss_scale_->value()) : "",
+                        rollbacks_ > 0 ? fmt::format("; the run went back {} times", rollbacks_) : ""));
+}
+
 // All processes find the same, so all take part in asking for the name.
 void Trainer::look_for_stragglers(const std::vector<StepWork>& work) {
   for (const auto& found : stragglers_.add(work)) {
@@ -55,9 +64,7 @@ RunEnd Trainer::tell_of_end() const {
   }
   tell_of_time();
   tell_of_data();
-  if (loss_scale_)
-    log::info(fmt::format("{} steps were skipped because a loss or gradient was not finite; the loss scale is {:g}",
-                          loss_scale_->overflows(), loss_scale_->value()));
+  tell_of_skipped();
   if (best_.wanted() && !best_.describe().empty()) log::info("best " + best_.describe());
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
                         human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),

@@ -18,10 +18,10 @@
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
 #include <antiphon/nn/smoothing.h>
-#include <antiphon/train/gradient_norms.h>
 #include <antiphon/train/out_of_memory.h>
 #include <antiphon/train/run_passes.h>
 #include <antiphon/train/schedule.h>
+#include <antiphon/train/separate_gradients.h>
 #include <antiphon/train/step_seed.h>
 #include <antiphon/train/trainer.h>
 
@@ -31,8 +31,6 @@
 
 namespace antiphon::train {
 namespace {
-
-constexpr int64_t kMaxNotFinite = 10;
 
 // `share`: of the step's tokens, without the loss scale that the layers' gradients have.
 void add_auxiliary(const AuxiliaryLosses& losses, double share, StepResult& result) {
@@ -48,17 +46,13 @@ nn::TokenScoreOptions Trainer::score_options() const {
   return {options_.logits_chunk, objective_.needs().even_gradient};
 }
 
-// Log-probabilities of each batch under the reference; nothing if there is none. Before the first step nothing has been
-// trained yet, so the two are one model, and the same operations give the same bits.
-std::vector<at::Tensor> Trainer::compare_with_reference(std::vector<model::Batch>& batches) {
-  if (!reference_) return std::vector<at::Tensor>(batches.size());
-  const TraceScope scope("reference");
-  beacon::doing("computing the reference");
-  placement_.make_usable();
-  const nn::BlockPolicyScope policy(placement_.around(nullptr));
-  auto scores = model::reference_scores(model_, batches, *reference_, score_options());
-  for (size_t i = 0; step_ == 0 && i < batches.size(); ++i) {
-    c10::AutoGradMode no_grad(false);
+// Before the first step nothing has been trained yet, so the two are one model, and the same operations give the same
+// bits.
+void Trainer::check_is_reference(const std::vector<model::Batch>& batches, const std::vector<at::Tensor>& scores) {
+  const profile::StepFlops::Pause pause(flops_);
+  const TraceScope scope("reference check");
+  c10::AutoGradMode no_grad(false);
+  for (size_t i = 0; i < batches.size(); ++i) {
     auto batch = batches[i];
     model_.lm().encode(batch);
     const auto own = model_.score_all_chunks(batch, score_options());
@@ -67,6 +61,17 @@ std::vector<at::Tensor> Trainer::compare_with_reference(std::vector<model::Batch
            fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
                        (own - scores[i]).abs().max().item<double>()));
   }
+}
+
+// Log-probabilities of each batch under the reference; nothing if there is none.
+std::vector<at::Tensor> Trainer::compare_with_reference(std::vector<model::Batch>& batches) {
+  if (!reference_) return std::vector<at::Tensor>(batches.size());
+  const TraceScope scope("reference");
+  beacon::doing("computing the reference");
+  placement_.make_usable();
+  const nn::BlockPolicyScope policy(placement_.around(nullptr));
+  auto scores = model::reference_scores(model_, batches, *reference_, score_options());
+  if (step_ == 0) check_is_reference(batches, scores);
   return scores;
 }
 
@@ -104,6 +109,7 @@ void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
     const bool scales = loss_scale_ && model_.lm().is_last_stage();  // the gradients that others send are scaled
     if (output.loss.requires_grad())
       torch::autograd::backward({scales ? output.loss * result.loss_scale : output.loss}, {});
+    separate_gradients(saved_);
     placement_.end_pass();
   }
   result.loss += output.loss.item<double>();
@@ -266,53 +272,17 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   result.loss = computed.loss, result.metrics = computed.metrics, result.skipped = !computed.finite;
   result.not_finite = computed.not_finite;
   if (loss_scale_) loss_scale_->update(result.skipped);
-  count_skipped(result, samples);
+  const auto lost = count_skipped(result, samples);
   average_statistics();
   if (result.skipped) {
     optimizer_.drop_gradients();
     put_statistics_back();  // what is not finite would stay in them for good
+    if (!lost.empty()) go_back(lost);
   } else {
     optimizer_.step(result.lr_ratio, mixed(static_cast<uint64_t>(options_.seed), static_cast<uint64_t>(step_)));
     if (owners_) owners_->return_values();
     if (average_) average_->update();
   }
-}
-
-// The loss itself is a number, and a smaller scale may help.
-bool Trainer::is_overflow(const StepResult& result) const {
-  return loss_scale_ && std::isfinite(result.loss) && result.loss_scale >= 1;
-}
-
-// What the last step without a finite gradient held: the samples of this process, unless it is another's loss that was
-// not finite.
-std::string Trainer::blamed(const StepResult& result, const std::vector<std::string>& samples) const {
-  const auto* group = agreement_.group();
-  if (!group || result.not_finite.empty() || std::ranges::count(result.not_finite, group->rank()) > 0)
-    return "the last one held the samples " + name_list(samples);
-  std::vector<std::string> others;
-  for (const int rank : result.not_finite) others.push_back(std::to_string(rank));
-  return "in the last one the loss was not finite in process " + name_list(others) + ", which names its samples";
-}
-
-void Trainer::count_skipped(const StepResult& result, const std::vector<std::string>& samples) {
-  if (!result.skipped) {
-    not_finite_ = 0;
-    return;
-  }
-  if (is_overflow(result)) {
-    log::warning(
-        fmt::format("step {}: the gradient overflows with a loss scale of {:g}; the step is skipped, and the "
-                    "scale becomes {:g}",
-                    step_ + 1, result.loss_scale, loss_scale_->value()));
-    return;
-  }
-  log::warning(fmt::format("step {}: loss {} and gradient norm {} are not finite; the step is skipped", step_ + 1,
-                           result.loss, result.gradient_norm));
-  if (++not_finite_ >= kMaxNotFinite)
-    fail(ErrorKind::data,
-         fmt::format("{} steps in a row had no finite gradient; {}; norms of the gradients in it: {}", not_finite_,
-                     blamed(result, samples), described_gradients(optimizer_.parameters())),
-         "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
 }  // namespace antiphon::train

@@ -6,6 +6,7 @@
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/name_list.h>
+#include <antiphon/base/progress.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
 #include <antiphon/train/gradient_prints.h>
@@ -58,6 +59,7 @@ void Trainer::forget_pass() {
 
 // `again`: the step's result as it was before it was computed to this loss.
 void Trainer::verify(std::vector<model::Batch> batches, StepResult again, double loss) {
+  const profile::StepFlops::Pause pause(flops_);
   const TraceScope scope("verification");
   const beacon::Slow slow("computing the step again");
   const auto trained = placement_.own(model_.trainable_parameters());

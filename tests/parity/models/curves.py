@@ -62,22 +62,23 @@ def train_table(rate, groups):
             f'[schedule]\nname = "cosine"\nwarmup_steps = {WARMUP}\nmin_ratio = {LEAST}\n{groups}')
 
 
-def compared(bench, name, loss_of, parameters, mine, rate=LR, optimizer=None, groups="", **request):
+def compared(bench, name, loss_of, parameters, mine, rate=LR, optimizer=None, groups="", batches=BATCHES, of="ids", **request):
+    """`batches`: what `loss_of` takes of each step in turn; `of`: what they are to ours, "ids" or "samples"."""
     optimizer = optimizer or torch.optim.AdamW(decaying(parameters), lr=rate, eps=EPS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_at)
     losses, norms = [], []
     for step in range(LONG):
         optimizer.zero_grad()
-        loss = loss_of(BATCHES[step % len(BATCHES)])
+        loss = loss_of(batches[step % len(batches)])
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, CLIP).item())
         optimizer.step()
         schedule.step()
         losses.append(loss.detach())
-    _, out = bench.ask("model", model=mine, ids=BATCHES[0], curve=BATCHES, steps=LONG, train=train_table(rate, groups), as_a_run=True, **request)
+    _, out = bench.ask("model", model=mine, curve=batches, steps=LONG, train=train_table(rate, groups), as_a_run=True, **{of: batches[0]}, **request)
     theirs = torch.stack(losses)
     bench.compare(f"curves, {name}: losses of {LONG} steps", {"losses": out["curve"]}, {"losses": theirs}, limit=LIMIT)
-    rounds = theirs.view(-1, len(BATCHES)).mean(1)
+    rounds = theirs.view(-1, len(batches)).mean(1)
     bench.check(f"curves, {name}: it learns", rounds[-1] < rounds[0] - 1e-3, f"{rounds[0] - rounds[-1]:.1e}; norms of gradients {min(norms):.2f} to {max(norms):.2f}")
 
 
