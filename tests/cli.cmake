@@ -3,7 +3,7 @@
 foreach(of_kind
     "encoder sound lying_grid cut_gradient global_generator foreign_exception shared_state unnamed_parameter"
     "connector sound rounded_up batch_scale"
-    "language_model sound sees_future ignores_rows counts_from_one turned_head sums_in_place"
+    "language_model sound sees_future ignores_rows counts_from_one turned_head sums_in_place loses_change"
     "peft sound forgets_bias cuts_input names_by_number cannot_merge denies_merging"
     "head sound mixes_tokens other_width"
     "objective sound batch_mean taken_name metric_with_gradient doubled_gradient"

@@ -6,13 +6,14 @@ if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
   add_library(fault_shim MODULE faults/fault_shim.cpp)  # preloaded into the program
   add_library(new_shim MODULE faults/new_shim.cpp)      # likewise, as the next one
   add_library(memory_shim MODULE faults/memory_shim.cpp)
+  add_library(clock_shim MODULE faults/clock_shim.cpp)
   foreach(script ${scripts})
     cmake_path(GET script PARENT_PATH group)
     cmake_path(GET group FILENAME group)
     cmake_path(GET script STEM name)
     string(REGEX REPLACE "_test$" "" name ${name})
     add_test(NAME "${group}: ${name}" COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${script})
-    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>;FAULT_SHIM=$<TARGET_FILE:fault_shim>;NEW_SHIM=$<TARGET_FILE:new_shim>;MEMORY_SHIM=$<TARGET_FILE:memory_shim>;FIXTURES=${CMAKE_BINARY_DIR}/fixtures" TIMEOUT 1800)
+    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>;FAULT_SHIM=$<TARGET_FILE:fault_shim>;NEW_SHIM=$<TARGET_FILE:new_shim>;MEMORY_SHIM=$<TARGET_FILE:memory_shim>;CLOCK_SHIM=$<TARGET_FILE:clock_shim>;FIXTURES=${CMAKE_BINARY_DIR}/fixtures" TIMEOUT 1800)
   endforeach()
   foreach(name kill_points process resume stop run_folder)
     set_tests_properties("faults: ${name}" PROPERTIES TIMEOUT 3600)  # the long form, with ANTIPHON_LONG=1

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <antiphon/component/language_model.h>
+#include <antiphon/component/token_table.h>
 
 #include "network.h"
 
@@ -188,6 +189,40 @@ void full_cache_is_an_error(LanguageModel& model) {
   throw Unmet{"expected an antiphon::Error for 5 tokens into a cache of 4, got none"};
 }
 
+// As methods of fine-tuning change an embedding and a head.
+struct TableChange : TableAdapter {
+  at::Tensor read(const at::Tensor&, const at::Tensor& x_nd) override { return x_nd * 2; }
+  AddedProducts written(const at::Tensor& hidden_nd, const Rows&) override {
+    const auto outer_vr = at::arange(tokens, hidden_nd.options()).div_(tokens).unsqueeze(1);
+    return {hidden_nd.narrow(1, 0, 1), outer_vr, hidden_nd.narrow(1, 1, 2) + 1,
+            at::tensor({tokens - 1, int64_t{0}}, at::kLong)};
+  }
+  at::Tensor merged(const at::Tensor& table_vd) const override { return table_vd; }
+  int64_t tokens = 0;
+};
+
+// If the model has tables at which such methods attach (Module::tables()).
+void tables_are_changed(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto ids = some_ids(model, 9), rows = model.embed(ids), h = hidden(model, ids);
+  for (const auto& site : model.module().tables()) {
+    const auto change = std::make_shared<TableChange>();
+    change->tokens = site.table->tokens;
+    site.table->adapters.push_back(change);
+    if (site.table->is_head) {
+      expect(model.added_products(h).any(), "expected added_products() of a change of {}, got none", site.path);
+      const auto added = change->written(h, {});
+      const auto products =
+          at::mm(h, model.head_weight().to(h.scalar_type()).t()) + added.inner_nr.mm(added.outer_vr.t());
+      expect_close(model.logits(h), model.logit_rule().applied(added.with_columns(products)), tolerance,
+                   "logits with a change of " + site.path);
+    } else {
+      expect_close(model.embed(ids), rows * 2, tolerance, "embeddings with a change of " + site.path);
+    }
+    site.table->adapters.pop_back();
+  }
+}
+
 Network network(const Subject& subject) {
   std::shared_ptr<LanguageModel> model = build<LanguageModel>(subject);
   LanguageModel* used = model.get();
@@ -219,6 +254,7 @@ void check_language_model(Report& report, const Subject& subject) {
   report.check("cache: rows do not mix", [&] { cache_rows_are_independent(*model); });
   report.check("cache: copies of rows and rows that are cut go on", [&] { rows_go_back(*model); });
   report.check("cache: more than its capacity is an error", [&] { full_cache_is_an_error(*model); });
+  report.check("tables: changes of the embedding and of the head count", [&] { tables_are_changed(*model); });
   check_network(report, make);
   check_name_map(report, make, model->name_map());
 }

@@ -25,6 +25,9 @@ void attaches(const Subject& subject) {
   for (const auto& site : a.base->sites())
     expect(!site.linear->adapters.empty() == paths.contains(site.path),
            "expected an adapter at exactly the sites that attach() returned; {} is wrong", site.path);
+  for (const auto& site : a.base->tables())
+    expect(!site.table->adapters.empty() == paths.contains(site.path),
+           "expected a change of exactly the tables that attach() returned; {} is wrong", site.path);
   for (const auto& parameter : a.peft->module().parameters()) {
     const bool below = std::any_of(a.paths.begin(), a.paths.end(),
                                    [&](const auto& path) { return parameter.name.starts_with(path + "."); });
@@ -114,6 +117,12 @@ void merged_is_forward(const Subject& subject) {
         expect_close(site.linear->forward(x()), at::linear(x(), merged->weight, merged->bias), 1e-5,
                      site.path + (trained ? " after training" : " at the start"));
       }
+      for (const auto& site : a.base->tables()) {
+        if (site.table->adapters.empty()) continue;
+        const auto merged = site.table->adapters.front()->merged(*site.table->weight);
+        expect_close(site.table->rows(at::arange(site.table->tokens)), merged, 1e-5,
+                     "rows of " + site.path + (trained ? " after training" : " at the start"));
+      }
     }
   }
 }
@@ -127,6 +136,8 @@ void merges(const Subject& subject) {
   a.peft->merge();
   for (const auto& site : a.base->sites())
     expect(site.linear->adapters.empty(), "expected no adapter after merge(), got one at {}", site.path);
+  for (const auto& site : a.base->tables())
+    expect(site.table->adapters.empty(), "expected no change after merge(), got one of {}", site.path);
   expect_close(a.base->forward(x()), before, 1e-5, "the model after merge()");
 }
 
@@ -205,6 +216,10 @@ bool has_targets(const Subject& subject) {
   return std::any_of(fields.begin(), fields.end(), [](const auto& field) { return field.key == "targets"; });
 }
 
+bool on_layers(const Adapted& a) {
+  return std::ranges::any_of(a.base->sites(), [](const auto& site) { return !site.linear->adapters.empty(); });
+}
+
 void check_peft(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Peft>(subject))) return;
   const auto first = attached(subject);
@@ -215,8 +230,10 @@ void check_peft(Report& report, const Subject& subject) {
   if (has_targets(subject))
     report.check("attach: a target that matches no site is refused with a suggestion",
                  [&] { refuses_unmatched(subject); });
-  report.check("attach: two methods on the same sites, each switched off by itself", [&] { composes(subject); });
-  report.check("forward: around any base", [&] { takes_any_base(subject); });
+  if (on_layers(first)) {  // rows of tokens take the place of what is below them
+    report.check("attach: two methods on the same sites, each switched off by itself", [&] { composes(subject); });
+    report.check("forward: around any base", [&] { takes_any_base(subject); });
+  }
   report.check("merge: merged() is what forward() does, at the start and trained", [&] { merged_is_forward(subject); });
   report.check("merge: merge() keeps the function and detaches", [&] { merges(subject); });
   report.check("gradient: reaches the input, and no frozen weight", [&] { leaves_base_alone(subject); });

@@ -89,7 +89,7 @@ class Help(Case):
         "merge": ["--set", "--output", "--replace", "--checkpoint", "--adapter", "--dtype", "--check", "--format"],
         "compose": ["DIRECTORY"],
         "validate": ["--set", "--resolved", "files"],
-        "fit": ["--set", "--device", "--threads", "--memory", "--most", "--samples", "--stage", "--json", "file"],
+        "fit": ["--set", "--device", "--threads", "--memory", "--procs", "--stall", "--most", "--samples", "--stage", "--json", "file"],
         "plan": ["--set", "--gpus", "--gpu", "h100", "--stage", "--json", "file"],
         "data": ["show", "check", "stats", "convert", "index", "synthesize"],
         "inspect": ["--json", "name"],

@@ -36,6 +36,7 @@ FAULTS = {
         "sums_in_place": {"cache: copies of rows": "4 other tokens after a copy of 6: expected a difference of at most", "cache: rows": None},
         "ignores_rows": {"cache: rows do not mix": "one step of two cache rows against all at once: expected a difference of at most"},
         "counts_from_one": {"positions: text counts on": "expected text at 0, 1, … on all axes"},
+        "loses_change": {"tables: ": "expected added_products() of a change of lm_head, got none"},
         "turned_head": {"shapes: ": "expected a head [vocab_size, hidden_size] of shape [64, 16], got [16, 64]"},
     },
     "peft": {

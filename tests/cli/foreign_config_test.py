@@ -208,9 +208,9 @@ connector = { plugin = "identity" }
 # What PEFT says of a method: what all say, and what each says beside.
 ADAPTER = {"peft_type": "", "task_type": "CAUSAL_LM", "base_model_name_or_path": "x", "inference_mode": True}
 ADAPTERS = {"LORA": {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "rank_pattern": {}, "alpha_pattern": {"q_proj": 3}, "use_rslora": False, "use_dora": False, "bias": "none", "modules_to_save": None, "layers_to_transform": None, "exclude_modules": None, "init_lora_weights": True},
-            "IA3": {"target_modules": ["q_proj"], "feedforward_modules": []}, "VERA": {"r": 4, "projection_prng_key": 0, "d_initial": 0.1, "save_projection": True, "target_modules": ["q_proj"]},
+            "IA3": {"target_modules": ["q_proj"], "feedforward_modules": []}, "VERA": {"r": 4, "projection_prng_key": 0, "d_initial": 0.1, "save_projection": True, "target_modules": ["q_proj"]}, "TRAINABLE_TOKENS": {"token_indices": [5, 7], "target_modules": ["embed_tokens"]},
             **{type: {"num_virtual_tokens": 5, "token_dim": 32} for type in ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")}}
-PLUGIN_OF = {"LORA": "lora", "IA3": "ia3", "VERA": "vera", "PROMPT_TUNING": "prompt_tuning", "PREFIX_TUNING": "prefix_tuning", "P_TUNING": "ptuning"}
+PLUGIN_OF = {"LORA": "lora", "TRAINABLE_TOKENS": "trainable_tokens", "IA3": "ia3", "VERA": "vera", "PROMPT_TUNING": "prompt_tuning", "PREFIX_TUNING": "prefix_tuning", "P_TUNING": "ptuning"}
 
 
 class ForeignConfig(unittest.TestCase):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, Together, children, experts, tensors
+from together import ALL, COMMON, CONFORMER, FIXED, READ, TABLES, Together, children, experts, tensors
 import make_tiny
 from harness import LIMIT, checkpoints, losses, main, records, sets
 
@@ -25,7 +25,7 @@ class Fsdp(Together):
 
     def test_methods(self):
         """Parameters of a block of which most are frozen, among them."""
-        self.compare_methods()
+        self.compare_methods(**TABLES)
 
     def test_lora(self):
         """By 2 processes, and by 4 of which two cut up each copy."""
@@ -101,6 +101,12 @@ class Fsdp(Together):
         for name, mesh in (("copies", sets(parallel__fsdp=1)), ("shards", []), ("cut up", sets(parallel__shard_frozen="true")), ("parts", sets(parallel__fsdp=1, parallel__tensor=2)), ("contexts", sets(parallel__fsdp=1, parallel__context=2))):
             with self.subTest(name):
                 two, _ = self.run_with(f"offload_{name}", 2, *offload, *mesh)
+                self.assert_same_training(one, two)
+        config = self.with_method(READ)
+        one, _ = self.run_with("offload_read_1", 1, *FIXED, config=config)
+        for name, mesh in (("read", sets(parallel__fsdp=1)), ("read_cut", sets(parallel__shard_frozen="true"))):
+            with self.subTest(name):
+                two, _ = self.run_with(f"offload_{name}", 2, *FIXED, *(offload if name == "read" else []), *mesh, config=config)
                 self.assert_same_training(one, two)
         _, done = self.run_with("offload_refused", 2, *offload, *ALL, code=2)
         self.assertIn("and there are none", done.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, Together, experts, tensors
+from together import ALL, COMMON, FIXED, READ, Together, experts, tensors
 from harness import losses, main, records, sets
 
 OFFLOAD, BETWEEN = sets(parallel__offload_optimizer="true"), sets(parallel__reshard="false")
@@ -47,7 +47,9 @@ class Offload(Together):
         for name, args in {"lora": [], "recompute": [*ALL, *sets(train__recompute='"full"')], "bf16": [*ALL, *sets(precision__compute="bf16")],
                            "fp8": [*ALL, *sets(precision__linear='"fp8"')], "between": [*ALL, *BETWEEN], "averages": [*ALL, *sets(train__ema__decay=0.8, train__eval_every=2)]}.items():
             self.compare_bits(name, 1, *args)
-        self.compare_bits("both", 1, offload=[*OFFLOAD, *sets(parallel__offload_frozen="true")])
+        both = [*OFFLOAD, *sets(parallel__offload_frozen="true")]
+        self.compare_bits("both", 1, offload=both)
+        self.compare_bits("read", 1, *FIXED, config=self.with_method(READ), offload=both)
 
     def test_meshes(self):
         fsdp = sets(parallel__fsdp=2)

@@ -28,6 +28,14 @@ METHODS = {
     "dora": 'plugin = "lora"\nrank = 4\ndora = true\ntargets = ["q_proj", "down_proj"]\nmodules_to_save = ["input_layernorm"]',
     "pissa": 'plugin = "lora"\nrank = 4\ninit = "pissa"\ndropout = 0.1',
 }
+# Of the embedding and of the head, which not every mesh divides.
+TABLES = {
+    "tables": 'plugin = "lora"\nrank = 4\ndropout = 0.1\ntargets = ["q_proj", "embed_tokens", "lm_head"]',
+    "tokens": 'plugin = "lora"\nrank = 4\ntargets = ["v_proj"]\ntrainable_token_indices = { embed_tokens = [5, 7, 40], lm_head = [7, 41] }',
+}
+# What learns, if connectors do not, lies before all blocks.
+READ = 'plugin = "lora"\nrank = 4\ntargets = ["embed_tokens"]'
+FIXED = sets(model__streams__image__connector__trainable="false", model__streams__audio__connector__trainable="false")
 CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
 
 
@@ -166,15 +174,19 @@ class Together(Case):
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual(len(checkpoints(run)), 1)
 
-    def compare_methods(self, **other):
-        """Of fine-tuning other than LoRA; `other`: tables in place of those that cannot be divided so."""
-        from safetensors.numpy import load_file
-
+    def with_method(self, table):
+        """The configuration with this method in place of LoRA; a file."""
         lora = self.config.read_text()
         lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
+        return self.edited("method", (lora, table + "\n\n"))
+
+    def compare_methods(self, **other):
+        """Of fine-tuning other than LoRA; `other`: more of them, or tables in place of those that cannot be divided so."""
+        from safetensors.numpy import load_file
+
         for name, table in {**METHODS, **other}.items():
             with self.subTest(name):
-                self.compare(name, *sets(train__steps=4), config=self.edited("method", (lora, table + "\n\n")), counts=(2,))
+                self.compare(name, *sets(train__steps=4), config=self.with_method(table), counts=(2,))
                 one, two = (load_file(self.folder / f"{name}_{n}" / "adapter" / "adapter_model.safetensors") for n in (1, 2))
                 self.assertEqual(one.keys(), two.keys())
                 for key, value in one.items():

@@ -35,6 +35,7 @@ class Tables(Case):
         for name, text in {
             "models/smollm2-135m": llm + data, "models/image_stream": image, "images": llm + image + data, "data": data,
             "siglip": own.replace("models/dinov2", "models/siglip-large-patch16-384").replace('"dinov2"', '"siglip"').replace(", input_size = 28", ""),
+            "learning": own.replace("trainable = false", "trainable = true").replace('plugin = "dinov2"', 'plugin = "dinov2", trainable = true'),
             "session": own.replace(f'weights = "{root}/models/whisper"', "hidden_size = 16, intermediate_size = 32, num_layers = 2, num_heads = 2, num_mels = 80"),
             **{family: f'[model]\nfrom = "models/{family}"\n' + data for family in ("mistral", "smolvlm", "llava-1.5-7b-hf")},
         }.items():
@@ -42,7 +43,7 @@ class Tables(Case):
 
     def base(self, block):
         """What the block is laid over: the file that a reader has, by what the block is about."""
-        for mark, name in {"extends": None, "[IMG]": "mistral", "tile_begin": "smolvlm", "part = ": "llava-1.5-7b-hf", 'from = "': "data"}.items():
+        for mark, name in {"extends": None, "freeze = ": "learning", "[IMG]": "mistral", "tile_begin": "smolvlm", "part = ": "llava-1.5-7b-hf", 'from = "': "data"}.items():
             if mark in block:
                 return name
         return "images" if "reward_model" in block else "siglip" if 'targets = ["q_proj", "v_proj"]' in block and "image.encoder" in block else "session" if "[session]" in block else "tiny"

@@ -137,7 +137,7 @@ class Foreign(Case):
             self.assertEqual(done.stdout, whole, name)
             self.assertIn("'language_model.lm_head.weight' that differs", done.stderr, name)
 
-    def adapter(self, name, config, place="model.layers", more=()):
+    def adapter(self, name, config, place="model.layers", more=(), width=16):
         """An adapter of rank 2 on q_proj."""
         from safetensors.numpy import save_file
 
@@ -146,7 +146,7 @@ class Foreign(Case):
             for factor, shape in (("A", (2, 32)), ("B", (32, 2))):
                 w.normal(f"base_model.model.{place}.{layer}.self_attn.q_proj.lora_{factor}.weight", *shape, std=0.5)
         for key in more:
-            w.normal(key, 2, 16)
+            w.normal(key, 2, width)
         folder = self.folder / "adapters" / name
         folder.mkdir(parents=True)
         save_file(w.tensors, folder / "adapter_model.safetensors")
@@ -160,6 +160,14 @@ class Foreign(Case):
                for place in ("model.layers", "model.language_model.layers", "language_model.model.layers")}
         self.assertEqual(len({str(value) for value in got.values()}), 1, got)
         self.assertNotEqual(got["model.layers"], base)
+        rows = {}
+        for parent in ("model", "model.language_model", "language_model.model"):
+            for table in (f"{parent}.embed_tokens", "embed_tokens"):
+                key = f"base_model.model.{parent}.embed_tokens.token_adapter.trainable_tokens_delta"
+                slot = self.adapter(f"rows_{parent}_{table}", {"trainable_token_indices": {table: [10, 63]}}, f"{parent}.layers", more=[key], width=32)
+                rows[parent, table] = self.losses(self.whole(llava, slot))
+        self.assertEqual(len({str(value) for value in rows.values()}), 1, rows)
+        self.assertNotEqual(rows["model", "embed_tokens"], got["model.layers"])
         tower = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight"
         error = self.call("eval", self.whole(llava, self.adapter("tower", {}, more=[tower])), code=4).stderr
         self.assertRegex(error, r"1 tensors of the adapter \S+ are of parts of the model that do not name it, the first is .*vision_tower")

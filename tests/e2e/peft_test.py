@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from harness import DEVICE, ON_CPU, ROOT, Case, losses, main, records, sets
 
@@ -16,6 +16,9 @@ IA3 = '{ plugin = "ia3", targets = ["layers.1"], feedforward = [] }'
 ON_LLM = {
     "dora, whole modules, biases": ('plugin = "lora"\nrank = 4\ndora = true\ntargets = ["q_proj", "down_proj"]\nrank_pattern = { down_proj = 2 }\nmodules_to_save = ["norm"]', "LORA"),
     "pissa": ('plugin = "lora"\nrank = 4\ninit = "pissa"\ntargets = ".*layers.1.*"', "LORA"),
+    "tables": ('plugin = "lora"\nrank = 4\ndropout = 0.1\ntargets = ["q_proj", "embed_tokens", "lm_head"]', "LORA"),
+    "tokens": ('plugin = "lora"\nrank = 4\ntargets = ["v_proj"]\ntrainable_token_indices = { embed_tokens = [10, 63], lm_head = [10] }', "LORA"),
+    "trainable_tokens": ('plugin = "trainable_tokens"\ntoken_indices = [5, 7]\ntables = ["embed_tokens", "lm_head"]', "TRAINABLE_TOKENS"),
     "vera": ('plugin = "vera"\nrank = 16\ntargets = ["q_proj", "up_proj"]\ndropout = 0.1', "VERA"),
     "parallel_adapters": ('plugin = "parallel_adapters"\nbottleneck = 8\nsublayers = "both"', "PARALLEL_ADAPTERS"),
     "selective": ('plugin = "selective"\ntargets = ["model.layers.1.*"]\nexclude = ["*.mlp.*"]', "LN_TUNING"),
@@ -224,6 +227,42 @@ class Methods(Case):
         plain = plain.replace('plugin = "mlp"', f'plugin = "mlp", weights = "{out}/connectors/image.safetensors"').replace('plugin = "frame_stack"', f'plugin = "frame_stack", weights = "{run}"')
         for ours, other in zip(self.answers(run), self.answers(self.write("merged", plain)), strict=True):
             self.assertAlmostEqual(ours, other, places=4)
+
+    def test_embedding_and_head_are_exported(self):
+        """A change of the embedding and of the head becomes part of them; of one that is both it does not."""
+        base = load_file(self.folder / "models" / "llama" / "model.safetensors")
+        for name, rows in [("tables", None), ("tokens", {"model.embed_tokens.weight": {10, 63}, "lm_head.weight": {10}})]:
+            run, out = self.folder / f"exported_{name}", self.folder / f"exported_{name}_out"
+            self.train(run, *sets(train__steps=5), config=self.with_method(f"exported_{name}", ON_LLM[name][0]))
+            self.assertIn("checked", self.call("export", run, "--output", out, "--check").stderr)
+            merged = load_file(out / "model.safetensors")
+            for table in ("model.embed_tokens.weight", "lm_head.weight"):
+                changed = abs(base[table] - merged[table]).max(1) > 0
+                self.assertTrue(changed.any())
+                if rows:
+                    self.assertLessEqual(set(changed.nonzero()[0]), rows[table])
+        text, tied = self.with_method("tied", ON_LLM["tables"][0]).read_text(), self.folder / "models" / "tied_llama"
+        shutil.copytree(self.folder / "models" / "llama", tied)
+        settings = json.loads((tied / "config.json").read_text())
+        (tied / "config.json").write_text(json.dumps({**settings, "tie_word_embeddings": True}))
+        save_file({key: value for key, value in base.items() if key != "lm_head.weight"}, tied / "model.safetensors", {"format": "pt"})
+        config = self.write("tied", text.replace(str(self.folder / "models" / "llama"), str(tied)))
+        self.train(self.folder / "tied_run", *sets(train__steps=2), config=config)
+        self.assertIn("cannot become part of the weights: it changes one of an embedding and a head that are one table", self.call("export", self.folder / "tied_run", "--output", self.folder / "tied_out", code=2).stderr)
+        if not DEVICE:
+            kept = self.call("generate", self.folder / "tied_run", "What colour is it?", *sets(generate__weights="int8", generate__max_tokens=2)).stderr
+            self.assertIn("[model.llm.peft.0] and what follows it stay beside the weights: it changes one of", kept)
+
+    def test_rows_of_other_tokens_are_refused(self):
+        """As many rows of other tokens have the same shape, and are another method's."""
+        run, tokens = self.folder / "rows_run", ON_LLM["tokens"][0]
+        others = tokens.replace("[10, 63]", "[63, 10]")
+        self.train(run, *sets(train__steps=5), config=self.with_method("rows", tokens))
+        error = self.call("train", self.with_method("rows_of_others", others), *sets(train__output=run, train__steps=5), "--resume", code=4).stderr
+        self.assertIn("the checkpoint does not fit the model", error)
+        self.assertIn("trainable_tokens_delta#63,10", error)
+        taken = self.with_method("rows_taken", f'{others}\nweights = "{run}"')
+        self.assertIn("trainable_tokens_delta#10,63", self.call("train", taken, *sets(train__output=self.folder / "rows_taken_run", train__steps=1), code=4).stderr)
 
     def test_each_method_on_encoders_and_connectors(self):
         """What a step changes is written; methods that need sequences, or sublayers, say so."""

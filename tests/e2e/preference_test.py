@@ -64,6 +64,15 @@ class Preference(Case):
         chosen, rejected = metric(run, "rewards/chosen"), metric(run, "rewards/rejected")
         self.assertAlmostEqual(chosen[120] - rejected[120], metric(run, "rewards/margins")[120], places=5)
 
+    def test_operations_of_the_first_step(self):
+        """Without those that show that the reference is the model."""
+        one, run = self.folder / "data" / "one.jsonl", self.folder / "operations"
+        one.write_text((self.folder / "data" / "pairs.jsonl").read_text().splitlines()[0] + "\n")
+        self.train(run, *DPO, *self.source("one"), *sets(train__steps=2))
+        (first, second), tokens = ([metric(run, "gflops_per_second")[step] * metric(run, "step_seconds")[step] for step in (1, 2)], metric(run, "supervised_tokens"))
+        self.assertEqual(tokens[1], tokens[2], "else nothing is compared")
+        self.assertAlmostEqual(first, second, delta=1e-6 * second)
+
     def test_learns_from_pictures(self):
         """The answer is the same and the picture another: a model that does not look at it stays at log 2."""
         self.learns("swapped")
@@ -222,7 +231,7 @@ class Preference(Case):
         scaled = self.folder / "names_of_fp16"
         self.train(scaled, *sets(train__steps=1, precision__compute="fp16"))
         rising = self.folder / "names_of_a_ramp"
-        self.train(rising, *sets(train__steps=1, train__accumulate=2, train__ramp__from=1, train__verify__every=1, train__on_oom="split"))
+        self.train(rising, *sets(train__steps=2, train__checkpoint_every=1, train__accumulate=2, train__ramp__from=1, train__verify__every=1, train__on_oom="split", train__rollbacks=1))
         names = {name for folder in (run, several, scaled, rising) for name in records(folder / "metrics.jsonl")[0]}
         written = {name.removeprefix("train/") for name in names if name.startswith("train/")}
         self.assertEqual(written, set(known) - (set() if DEVICE.startswith("cuda") else {"device_memory_bytes"}))

@@ -64,6 +64,19 @@ class Salm(Case):
         self.train(dry, *STEPS, *sets(train__steps=1), config=self.composed("dry", adapter=", dropout = 0, input_dropout = 0, attention_dropout = 0"))
         self.assertNotEqual(losses(dry)[1], losses(self.first)[1])
 
+    def test_partly_frozen(self):
+        """In a connector of which some is trained values are dropped, and the batch norms move whose weights are trained."""
+        for glob, moves in (("in_proj.*", True), ("layers.*", False)):
+            run, freeze = self.folder / f"partly_{moves}", sets(model__freeze=f'["streams.audio.connector/{glob}"]')
+            self.train(run, *STEPS, *freeze)
+            own = {name: value for name, value in statistics(parameters(run)).items() if "connector" in name}
+            self.assertEqual(len(own), 4)
+            for name, value in own.items():
+                self.assertEqual(bool((value != (1 if "running_var" in name else 0)).any()), moves, f"{glob}: {name}")
+            dry = self.folder / f"partly_dry_{moves}"
+            self.train(dry, *STEPS, *freeze, *sets(train__steps=1), config=self.composed(f"partly_dry_{moves}", adapter=", dropout = 0, input_dropout = 0, attention_dropout = 0"))
+            self.assertNotEqual(losses(dry)[1], losses(run)[1])
+
     def test_no_state_of_the_optimizer(self):
         state = load_file(self.first / "checkpoints" / checkpoints(self.first)[0] / "state.safetensors")
         self.assertTrue(any("conv.norm.weight" in name for name in state))

@@ -133,6 +133,17 @@ lr = 2e-3
         self.assertEqual((len(losses(align)), len(losses(tune))), (4, 5))
         self.assertIn("holds a run", self.call("train", config, code=2).stderr)
 
+    def test_a_stage_that_freezes_some_of_a_new_part(self):
+        """The next one takes the part as it was, what was frozen of it included."""
+        path, output = self.folder / "some_frozen.toml", self.folder / "some_frozen"
+        path.write_text(self.file_of_stages().read_text().replace("model.llm.peft = []", 'model.llm.peft = []\nmodel.freeze = ["streams.image.connector/*weight"]', 1))
+        said = self.call("train", path, *sets(train__output=output, train__optimizer__lr=1e-2)).stderr
+        self.assertIn("streams.image.connector: 2 of 4 trained parameters are frozen", said)
+        self.assertEqual((len(losses(output / "align")), len(losses(output / "tune"))), (4, 3))
+        for expected, loss in zip(self.answers(output / "align")[0], self.answers(path, *sets(train__output=output, model__llm__peft="[]"))[0], strict=True):
+            self.assertAlmostEqual(expected, loss, delta=1e-5 * expected)  # frozen weights are multiplied by other kernels
+        self.assertRegex(self.call("validate", path, *sets(train__output=output)).stdout, r"streams.image.connector: 4/4 tensors from \S*align")
+
     def file_with_data_of_its_own(self):
         """The second stage learns from pictures alone."""
         path, text = self.folder / "own_data.toml", self.file_of_stages().read_text()

@@ -402,11 +402,13 @@ class ForeignKeys(unittest.TestCase):
         """The program's own list, against peft's class: an unknown key is refused, so each must be there."""
         import peft
 
-        folder = Path(__file__).resolve().parents[2] / "plugins" / "peft"
+        root = Path(__file__).resolve().parents[2]
+        folder, named = root / "plugins" / "peft", dict(re.findall(r'(kPeft\w+) = "(\w+)"', (root / "core/antiphon/component/adapter_file.h").read_text()))
         for cls, file in [(peft.LoraConfig, "lora/keys.cpp"), (peft.IA3Config, "ia3/plugin.cpp"), (peft.VeraConfig, "vera/plugin.cpp"), (peft.PromptTuningConfig, "prompt_tuning/plugin.cpp"),
-                          (peft.PromptEncoderConfig, "ptuning/plugin.cpp"), (peft.PrefixTuningConfig, "prefix_tuning/plugin.cpp"), (peft.LNTuningConfig, "selective/plugin.cpp")]:
+                          (peft.PromptEncoderConfig, "ptuning/plugin.cpp"), (peft.PrefixTuningConfig, "prefix_tuning/plugin.cpp"), (peft.LNTuningConfig, "selective/plugin.cpp"), (peft.TrainableTokensConfig, "trainable_tokens/plugin.cpp")]:
             with self.subTest(file=file):
-                listed = set(re.findall(r'"([A-Za-z_0-9]+)"', (folder / file).read_text()))
+                text = (folder / file).read_text()
+                listed = {*re.findall(r'"([A-Za-z_0-9]+)"', text), *(named[name] for name in re.findall(r"kPeft\w+", text) if name in named)}
                 required = {"task_type": "CAUSAL_LM"} if "Prompt" in cls.__name__ else {}
                 self.assertEqual(sorted(set(cls(**required).to_dict()) - listed), [])
 

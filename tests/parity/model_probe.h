@@ -35,6 +35,7 @@ json run_cached(const json& request);             // hidden states through the K
 json run_in_pieces(const json& request);          // the same of conversations, media included
 json run_generate(const json& request);           // answers
 json run_read_again(const json& request);         // answers of a conversation that grows
+json run_shares(const json& request);             // what sampling may draw of logits
 json run_generation_config(const json& request);  // what is taken of a directory's, and what is said
 
 }  // namespace antiphon::probe

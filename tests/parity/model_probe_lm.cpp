@@ -17,6 +17,7 @@
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/engine/sampling_filters.h>
 #include <antiphon/model/combine_adapters.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/export_adapter.h>
@@ -157,7 +158,7 @@ at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { ret
 at::Tensor token_loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
   const auto rows = hidden.index_select(0, batch.supervised_n.to(device()));
   return nn::token_scores(rows, model.llm().head_weight(), batch.labels_n.to(device()),
-                          {.even_gradient = true, .logits = model.llm().logit_rule()})
+                          {.even_gradient = true, .logits = model.llm().logit_rule()}, model.llm().added_products(rows))
       .neg();
 }
 
@@ -196,8 +197,8 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
 }
 
 // "steps" steps of training as the table "train" says, at a constant rate and without clipping, or with "as_a_run" at
-// its rates and clipped: on the batch, or on those of "curve", rows of ids each, in turn. The loss of each step before
-// it, [steps].
+// its rates and clipped: on the batch, or in turn on those of "curve", each as the request's "ids" or "samples" are.
+// The loss of each step before it, [steps].
 at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
   config::Problems problems;
   auto options = train::train_table().parse(toml(request, "train"), "train", problems);
@@ -205,8 +206,11 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
   const auto rule = run::build_update_rule(options.optimizer);
   train::Optimizer optimizer(model.trainable_parameters(), options, *rule);
   std::vector<model::Batch> batches;
-  for (const auto& rows : request.value("curve", json::array()))
-    batches.push_back(data::pack(from_ids({{"ids", rows}}, model)));
+  for (const auto& one : request.value("curve", json::array())) {
+    auto of_batch = request;
+    of_batch[request.contains("ids") ? "ids" : "samples"] = one;
+    batches.push_back(data::pack(prepare(of_batch, model, data::Purpose::training)));
+  }
   std::vector<at::Tensor> losses;
   const bool as_a_run = request.value("as_a_run", false);
   const auto steps = request.at("steps").get<size_t>();
@@ -529,6 +533,16 @@ engine::GenerateOptions generate_options(const json& request) {
   o.suppress_tokens = request.value("suppress_tokens", o.suppress_tokens);
   o.begin_suppress_tokens = request.value("begin_suppress_tokens", o.begin_suppress_tokens);
   o.bad_words_ids = request.value("bad_words_ids", o.bad_words_ids);
+  set(request, "top_h", o.top_h), set(request, "typical_p", o.typical_p);
+  set(request, "epsilon_cutoff", o.epsilon_cutoff), set(request, "eta_cutoff", o.eta_cutoff);
+  set(request, "encoder_repetition_penalty", o.encoder_repetition_penalty);
+  set(request, "forced_bos_token_id", o.forced_bos_token_id);
+  o.forced_eos_token_id = request.value("forced_eos_token_id", o.forced_eos_token_id);
+  o.exponential_decay_length_penalty = request.value("exponential_decay_length_penalty", std::vector<double>{});
+  set(request, "remove_invalid_values", o.remove_invalid_values);
+  set(request, "renormalize_logits", o.renormalize_logits);
+  for (const auto& [ids, bias] : request.value("sequence_bias", std::vector<std::pair<std::vector<int64_t>, double>>{}))
+    o.sequence_bias.push_back({ids, bias});
   if (request.contains("directory")) engine::take_generation_config(request["directory"].get<std::string>(), o);
   return o;
 }
@@ -555,6 +569,19 @@ json run_generate(const json& request) {
     for (const auto& score : answer.scores) scores.push_back({score.logprob, score.top});
   }
   return {{"tokens", tokens}, {"logprobs", logprobs}};
+}
+
+// What sampling may draw of each of the rows "logits", at the options' temperature: "shares" [rows, vocab_size].
+json run_shares(const json& request) {
+  const auto options = generate_options(request);
+  const auto logits = weights::SafetensorsFile(request.at("inputs").get<std::string>()).tensor("logits");
+  const auto out = at::zeros_like(logits, at::kDouble);
+  for (int64_t row = 0; row < logits.size(0); ++row) {
+    const auto shares = engine::shares_of(logits[row] / options.temperature.value(), options);
+    out[row].index_put_({at::tensor(shares.ids, at::kLong)}, at::tensor(shares.p, at::kDouble));
+  }
+  write_outputs(request, {{"shares", out}});
+  return json::object();
 }
 
 // Answers to the prompts one after the other over one text, each of which goes on from what it shares with the last;

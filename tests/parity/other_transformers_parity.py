@@ -19,7 +19,7 @@ DIFFERS = {
         r"^phi3 longrope.*: (32 greedy tokens|answers that end early)": "an answer that grows past the limit of the short factors loses its beginning there",
         r"^qwen2_vl_text positions, Qwen2\.5-VL, after_medium = grid": "the seconds of a grid of frames are cut to whole ones before they are multiplied",
         r": 32 tokens of 3 beams for each conversation": "other answers; why was not looked into",
-        r"^(whole|voxtral) stops": "Qwen2-Audio and Voxtral are written as language_model.model.model.…, which no other version reads",
+        r"^(whole|voxtral|media_curves) stops": "Qwen2-Audio and Voxtral are written as language_model.model.model.…, which no other version reads",
         r"^processors stops": "Parakeet's needs librosa",
         r"^omni stops": "the function that counts a sound's vectors is elsewhere",
         r"^omni_sounds stops": "the function that writes a video with its sound is elsewhere",

@@ -100,6 +100,7 @@ class DecoderLm : public LanguageModel {
   at::Tensor embed(const at::Tensor& ids) override { return decoder_.embed(ids); }
   at::Tensor forward(const DecoderInput& input) override { return decoder_.forward(input); }
   at::Tensor head_weight() override { return decoder_.head_weight(); }
+  AddedProducts added_products(const at::Tensor& hidden_nd) override { return decoder_.added_products(hidden_nd); }
   LogitRule logit_rule() const override { return decoder_.options().logits; }
   at::Tensor logits(const at::Tensor& hidden_nd) override { return decoder_.logits(hidden_nd); }
   Quantization quantize(const std::string& format) override { return decoder_.quantize(format); }

@@ -11,7 +11,10 @@ at::Tensor LanguageModel::positions(const SampleLayout& layout) const {
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden_nd) {
-  return logit_rule().applied(at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type())));
+  auto products = at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
+  const auto added = added_products(hidden_nd);
+  if (added.inner_nr.defined()) products = products + at::linear(added.inner_nr, added.outer_vr);
+  return logit_rule().applied(added.with_columns(products));
 }
 
 Quantization LanguageModel::quantize(const std::string& format) {

@@ -6,6 +6,7 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 #include <antiphon/component/sample_layout.h>
+#include <antiphon/component/token_table.h>
 
 #include <memory>
 #include <optional>
@@ -106,8 +107,10 @@ class LanguageModel {
   // -> [tokens, hidden_size] after the final norm. The rows of the cache get these tokens, for which they take blocks.
   // Error(internal) if none are free.
   virtual at::Tensor forward(const DecoderInput& input) = 0;
-  // [vocab_size, hidden_size]; logits = hidden · headᵀ, and then what logit_rule() says.
+  // [vocab_size, hidden_size]; logits = hidden · headᵀ and added_products(), and then what logit_rule() says.
   virtual at::Tensor head_weight() = 0;
+  // What methods of fine-tuning on the head add, of models whose module has it as a table (Module::tables()).
+  virtual AddedProducts added_products(const at::Tensor& /*hidden_nd*/) { return {}; }
   virtual LogitRule logit_rule() const { return {}; }
   // Whether it has a head. A text tower, which makes vectors of texts for a dual encoder, has none: head_weight() is an
   // Error(config), and there is no cache.

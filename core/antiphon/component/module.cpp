@@ -85,6 +85,14 @@ std::vector<Site> Module::sites() {
   return all;
 }
 
+std::vector<Site> Module::tables() {
+  std::vector<Site> all;
+  visit("", [&](const std::string& path, Module& module) {
+    for (const auto& [name, table] : module.tables_) all.push_back({join_path(path, name), nullptr, table});
+  });
+  return all;
+}
+
 int64_t Module::parameter_count() {
   int64_t count = 0;
   for (const auto& parameter : parameters()) count += parameter.numel();
@@ -169,5 +177,7 @@ void Module::add_constant(std::string name, at::Tensor& tensor, at::IntArrayRef 
 void Module::adopt(Parameter parameter) { own_.push_back(std::move(parameter)); }
 
 void Module::add(std::string name, Module& child) { children_.emplace_back(std::move(name), &child); }
+
+void Module::add(std::string name, TokenTable& table) { tables_.emplace_back(std::move(name), &table); }
 
 }  // namespace antiphon

@@ -16,6 +16,7 @@ namespace antiphon {
 namespace nn {
 class Linear;
 }
+class TokenTable;
 
 // How a parameter is initialised if no checkpoint gives it a value.
 enum class Init {
@@ -58,10 +59,12 @@ struct Parameter {
   at::Tensor part_of(const at::Tensor& whole) const;
 };
 
-// A linear layer with its path name: the place that adapters, quantisation and sharding attach to.
+// A linear layer with its path name: the place that adapters, quantisation and sharding attach to. Or a table of tokens
+// (token_table.h), which adapters alone attach to.
 struct Site {
   std::string path;
   nn::Linear* linear = nullptr;
+  TokenTable* table = nullptr;
 };
 
 class Module {
@@ -75,6 +78,9 @@ class Module {
   // mel filters) are not parameters.
   std::vector<Parameter> parameters();
   std::vector<Site> sites();
+  // The tables of tokens, by the names of their weights; one that is the embedding, too, by the name that its own would
+  // have.
+  std::vector<Site> tables();
   // Number of scalars in all parameters, or in those that require a gradient, other processes' parts included.
   int64_t parameter_count();
   int64_t trainable_count();
@@ -101,12 +107,15 @@ class Module {
   void adopt(Parameter parameter);
   // Declares a child; it must be a member or owned by one, and live as long as this module.
   void add(std::string name, Module& child);
+  // Declares a table of tokens, which must be a member.
+  void add(std::string name, TokenTable& table);
 
  private:
   friend class nn::Linear;
   void visit(const std::string& prefix, const std::function<void(const std::string&, Module&)>& body);
   std::vector<Parameter> own_;
   std::vector<std::pair<std::string, Module*>> children_;
+  std::vector<std::pair<std::string, TokenTable*>> tables_;
   nn::Linear* linear_ = nullptr;  // set by nn::Linear on itself
 };
 

@@ -52,7 +52,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 27> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 31> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -75,6 +75,10 @@ inline constexpr std::array<std::string_view, 27> kRunMetrics{"loss",
                                                               "verified_steps",
                                                               "oom_splits",
                                                               "oom_skips",
+                                                              "not_finite_steps",
+                                                              "rollbacks",
+                                                              "most_memory_bytes",
+                                                              "most_memory_process",
                                                               "gflops_per_second",
                                                               "share_of_peak",
                                                               "step_memory_bytes",

@@ -35,7 +35,9 @@ void LinearAdapter::keep(bool) {
        "use 1 for both, or lora");
 }
 
-std::string Peft::key_of(const std::string& parameter) const { return kPeftPrefix + parameter; }
+std::string Peft::key_of(const std::string& parameter) const {
+  return kPeftPrefix + parameter.substr(0, parameter.find(kOursBehind));
+}
 
 std::vector<std::pair<std::string, at::Tensor>> Peft::file_tensors() {
   std::vector<std::pair<std::string, at::Tensor>> all;

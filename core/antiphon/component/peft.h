@@ -106,6 +106,7 @@ struct PeftTarget {
   std::function<at::Tensor(const at::Tensor& ids)> embed = {};
   // Of a language model that takes learned keys and values before those of its sequences; else without layers.
   KvShape kv = {};
+  std::vector<Site> tables = {};  // of tokens, in the same way: "model.embed_tokens", "lm_head"
 };
 
 class Peft {
@@ -136,10 +137,18 @@ class Peft {
   // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight". Of a method with virtual
   // tokens PEFT keeps their embeddings alone.
   virtual Module& module() = 0;
-  // The key of a parameter in PEFT's file. Default: "base_model.model." before its name.
+  // The key of a parameter in PEFT's file. Default: "base_model.model." before its name, up to kOursBehind
+  // (component/adapter_file.h) if there is such: what it says beside, as of which tokens it has rows, tells it from the
+  // values of another run.
   virtual std::string key_of(const std::string& parameter) const;
   // What PEFT's file holds, by such names. Default: the parameters.
   virtual std::vector<std::pair<std::string, at::Tensor>> file_tensors();
+  // What PEFT's file may hold of the part as it was before it was trained, by key: it must be what the part has. Such a
+  // tensor has no parameter of the method. Default: nothing.
+  virtual std::vector<std::pair<std::string, at::Tensor>> copies_of_part() const { return {}; }
+  // Keys under which PEFT's file may have a tensor once more, each with the key that the method has it by; they must be
+  // equal. Default: none.
+  virtual std::vector<std::pair<std::string, std::string>> repeated_keys() const { return {}; }
   // Of a part with layers that are several here and one in the model of transformers (weights/stacked.h), whose name
   // PEFT's files have: `file` names them as they are here, and becomes what PEFT has on that one. Returns why there is
   // no such form; then the file is written as it was, with a warning. Default: the method has none.
@@ -161,7 +170,9 @@ class Peft {
   virtual ForeignKeys config_keys() const = 0;
   // Those that must be in a file, with the value that adapter_config() gives.
   virtual std::vector<std::string> compared_keys() const = 0;
-  virtual bool can_merge() const { return true; }
+  // Why its adapters cannot become part of the weights, for messages: "it computes with ...". Default: they can.
+  virtual std::string why_not_merged() const { return {}; }
+  bool can_merge() const { return why_not_merged().empty(); }
   // Whether its gradients are those of what it computes; false if a paper holds some of it still.
   virtual bool exact_gradient() const { return true; }
   // Folds every adapter into its base weight (in float32, rounded once) and detaches it. Error(config) if it cannot, or

@@ -105,6 +105,19 @@ json own_patterns(const json& patterns, const std::string& key, const std::set<s
   return own;
 }
 
+// Ids of tokens by the part's tables, which the setting may name as they are in the whole model.
+void take_own_tables(json& config, const AdapterPlace& place) {
+  const auto found = config.find(kPeftTokenIndices);
+  if (found == config.end() || !found->is_object()) return;
+  auto own = json::object();
+  for (const auto& [table, ids] : found->items()) {
+    const auto weight = table + ".weight";
+    const auto name = place.own.empty() ? path_of(weights::alone(kPeftPrefix + weight)) : key_in_part(place, weight);
+    own[name ? parent_of(*name) : table] = ids;
+  }
+  *found = std::move(own);
+}
+
 // Those of the whole modules that are kept, in which the part has something.
 json own_modules(const json& modules, const std::set<std::string>& paths) {
   auto own = json::array();
@@ -148,6 +161,7 @@ bool is_of_others(const AdapterPlace& place, const std::string& name) {
 
 PartOfAdapter part_of(weights::AdapterFiles files, const AdapterPlace& place) {
   if (!files.tensors) files.tensors = weights::adapter_tensors(files.folder);
+  take_own_tables(files.config, place);
   if (place.own.empty()) return {std::move(files), {}, {}};
   PartOfAdapter part{std::move(files), {}, {}};
   weights::LazyTensors own;
@@ -169,6 +183,9 @@ PartOfAdapter part_of(weights::AdapterFiles files, const AdapterPlace& place) {
   if (const auto found = config.find("modules_to_save"); found != config.end() && found->is_array())
     *found = own_modules(*found, paths);
   part.files.tensors = std::make_shared<const weights::Checkpoint>(part.files.tensors->path(), own);
+  if (std::ranges::none_of(part.files.tensors->names(),
+                           [](const auto& key) { return without_adapter_name(key).ends_with(kPeftTokens); }))
+    config.erase(kPeftTokenIndices);
   return part;
 }
 

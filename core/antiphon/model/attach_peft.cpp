@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/component/token_table.h>
 #include <antiphon/model/adapter_settings.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
@@ -24,7 +25,7 @@ std::optional<PartOfAdapter> adapter_of(const Origin& origin, const AdapterPlace
 }
 
 // Experts get the rows of tokens in an order of their own.
-void check_tokens(const ComponentSpec& slot, const PeftTarget& target) {
+void check_tokens(const ComponentSpec& slot, const PeftTarget& target, int set) {
   if (slot.only == "all") return;
   const auto refuse = [&](const std::string& what) {
     fail(ErrorKind::config, fmt::format("'{}' has only = \"{}\", and {}", slot.plugin, slot.only, what),
@@ -35,16 +36,24 @@ void check_tokens(const ComponentSpec& slot, const PeftTarget& target) {
     for (const auto& adapter : site.linear->adapters)
       if (adapter->tokens != TokenChoice::all && site.linear->has_own_rows)
         refuse(fmt::format("{} is an expert's, which gets tokens in an order of its own", site.path));
+  for (const auto& site : target.tables)
+    if (std::ranges::any_of(site.table->adapters, [&](const auto& adapter) { return adapter->set == set; }))
+      refuse(fmt::format("it changes {}, whose rows are tokens'", site.path));
 }
 
 // The number of sites; their new adapters are of this set.
 size_t attach_set(Peft& peft, const PeftTarget& target, int set, TokenChoice tokens) {
-  std::vector<size_t> before;
+  std::vector<size_t> before, before_tables;
   for (const auto& site : target.sites) before.push_back(site.linear->adapters.size());
+  for (const auto& site : target.tables) before_tables.push_back(site.table->adapters.size());
   const auto count = peft.attach(target).size();
   for (size_t i = 0; i < target.sites.size(); ++i) {
     const auto& adapters = target.sites[i].linear->adapters;
     for (size_t j = before[i]; j < adapters.size(); ++j) adapters[j]->set = set, adapters[j]->tokens = tokens;
+  }
+  for (size_t i = 0; i < target.tables.size(); ++i) {
+    const auto& adapters = target.tables[i].table->adapters;
+    for (size_t j = before_tables[i]; j < adapters.size(); ++j) adapters[j]->set = set;
   }
   return count;
 }
@@ -87,6 +96,7 @@ std::vector<Parameter> AttachedPeft::also_trained() const {
 PeftPart::PeftPart(Module& m, NameMap n, Origin from, PeftTarget more)
     : module(m), names(std::move(n)), target(std::move(more)), origin(std::move(from)) {
   target.sites = named_sites(module, names);
+  target.tables = named_tables(module, names);
   for (const auto& parameter : named_parameters(module, names))
     if (!parameter.fixed) target.parameters.push_back(parameter.name);
 }
@@ -95,6 +105,15 @@ std::vector<Parameter> named_parameters(Module& module, const NameMap& names) {
   auto all = module.parameters();
   for (auto& parameter : all) parameter.name = names.to_checkpoint(parameter.name).value_or(parameter.name);
   return all;
+}
+
+std::vector<Site> named_tables(Module& module, const NameMap& names) {
+  auto tables = module.tables();
+  const std::string weight = ".weight";
+  for (auto& table : tables)
+    if (const auto name = names.to_checkpoint(table.path); name && name->ends_with(weight))
+      table.path = name->substr(0, name->size() - weight.size());
+  return tables;
 }
 
 std::vector<Site> named_sites(Module& module, const NameMap& names) {
@@ -130,8 +149,9 @@ void attach_pefts(const PeftOwner& owner, const std::optional<PeftPart>& part, s
         fail(ErrorKind::config, fmt::format("a model has at most {} methods of fine-tuning", AdapterScope::kMost));
       check_name(slot, all);
       const auto tokens = token_choice(slot.only);
-      const size_t sites = attach_set(*method, part->target, static_cast<int>(all.size()), tokens);
-      check_choice(slot, *method), check_tokens(slot, part->target);
+      const int set = static_cast<int>(all.size());
+      const size_t sites = attach_set(*method, part->target, set, tokens);
+      check_choice(slot, *method), check_tokens(slot, part->target, set);
       if (tokens != TokenChoice::all && sites == 0)
         fail(ErrorKind::config, fmt::format("'{}' has only = \"{}\", and changes no layer", slot.plugin, slot.only),
              "leave `only` out");

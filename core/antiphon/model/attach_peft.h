@@ -28,13 +28,20 @@ struct AttachedPeft {
   TokenChoice tokens = TokenChoice::all;      // which its adapters change
   std::optional<PartOfAdapter> adapter = {};  // PEFT's folder, if its values come from one
   bool from_run = false;                      // a run's slot says so, and stands for itself
-  bool can_merge() const { return method->can_merge() && tokens == TokenChoice::all; }
+  // See Peft.
+  std::string why_not_merged() const {
+    return tokens == TokenChoice::all ? method->why_not_merged() : "it changes some tokens only";
+  }
+  bool can_merge() const { return why_not_merged().empty(); }
   // What it trains of the part itself, by the names of the Hugging Face model.
   std::vector<Parameter> also_trained() const;
 };
 
 // The linear sites of a module under their Hugging Face names.
 std::vector<Site> named_sites(Module& module, const NameMap& names);
+
+// Its tables of tokens in the same way.
+std::vector<Site> named_tables(Module& module, const NameMap& names);
 
 // The parameters of a module under their Hugging Face names.
 std::vector<Parameter> named_parameters(Module& module, const NameMap& names);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/component/token_table.h>
 #include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
@@ -36,6 +37,16 @@ std::set<const void*> own_parameters(const MultimodalLm& model) {
     for (const auto& parameter : peft.method->module().parameters())
       own.insert(parameter.tensor->unsafeGetTensorImpl());
   return own;
+}
+
+void check_tables(MultimodalLm& model, const std::map<int, WeightedAdapter>& by_set) {
+  for (const auto& site : model.llm().module().tables())
+    for (const auto& adapter : site.table->adapters)
+      if (const auto weighed = by_set.find(adapter->set); weighed != by_set.end())
+        fail(ErrorKind::config,
+             fmt::format("'{}' changes the {}, so it has no weight", weighed->second.name,
+                         site.table->is_head ? "head" : "embedding"),
+             "leave out weights and --combine");
 }
 
 void add_linearly(const std::vector<WeighedChange>& changes, const std::string& site) {
@@ -79,6 +90,7 @@ void combine_adapters(MultimodalLm& model, const std::vector<WeightedAdapter>& a
   const auto by_set = weights_by_set(model, adapters);
   const auto own = own_parameters(model);
   std::set<int> found;
+  check_tables(model, by_set);
   for (const auto& part : model.parts())
     for (const auto& site : part.module->sites()) {
       std::vector<WeighedChange> changes;

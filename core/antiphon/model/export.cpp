@@ -36,7 +36,8 @@ std::unique_ptr<WholeModel> holder_of(const std::string& llm_weights) {
 }
 
 bool has_adapters(const Part& part) {
-  return std::ranges::any_of(part.module->sites(), [](const auto& site) { return !site.linear->adapters.empty(); });
+  return std::ranges::any_of(part.module->sites(), [](const auto& site) { return !site.linear->adapters.empty(); }) ||
+         std::ranges::any_of(part.module->tables(), [](const auto& site) { return !site.table->adapters.empty(); });
 }
 
 }  // namespace
@@ -46,10 +47,11 @@ ExportReport Exporter::run() {
     if (place.slot.kind == PartKind::peft && model_.in_use(place.slot.index) &&
         !model_.pefts()[place.slot.index].can_merge())
       fail(ErrorKind::config,
-           fmt::format("[model.{}] a '{}' cannot become part of the weights", place.part.path, place.part.plugin),
+           fmt::format("[model.{}] a '{}' cannot become part of the weights: {}", place.part.path, place.part.plugin,
+                       model_.pefts()[place.slot.index].why_not_merged()),
            model_.pefts()[place.slot.index].tokens == TokenChoice::all
                ? "use the adapter folders of the run beside the language model's directory"
-               : "it changes some tokens only: use the run's folder as its `weights`");
+               : "use the run's folder as its `weights`");
   if (llm_.weights.empty())
     fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
          "name a Hugging Face directory in model.llm.weights");

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/component/token_table.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/stacked.h>
 
@@ -26,7 +27,8 @@ struct Change {
   at::Tensor value;  // undefined: the source's
   std::vector<std::shared_ptr<LinearAdapter>> adapters = {};
   bool is_bias = false;
-  bool any() const { return value.defined() || !adapters.empty(); }
+  std::vector<std::shared_ptr<TableAdapter>> of_table = {};
+  bool any() const { return value.defined() || !adapters.empty() || !of_table.empty(); }
 };
 
 // Most methods give back the bias that they get: in the file it is then the source's, byte for byte.
@@ -51,6 +53,8 @@ std::map<std::string, Change> changes_of(const Part& part) {
     bias.is_bias = true;
     if (change_bias(site.linear->adapters, site.linear->out())) bias.adapters = site.linear->adapters;
   }
+  for (const auto& site : part.module->tables())
+    if (const auto own = all.find(site.path); own != all.end()) own->second.of_table = site.table->adapters;
   return all;
 }
 
@@ -64,6 +68,7 @@ at::Tensor current(const Change& change, const at::Tensor& base) {
            "use the adapter folders of the run beside the language model's directory");
     value = change.is_bias ? merged->bias : merged->weight;
   }
+  for (const auto& adapter : change.of_table) value = adapter->merged(value.to(at::kCPU));
   return value;
 }
 

@@ -33,17 +33,22 @@ void MultimodalLm::use_adapters(const std::vector<std::string>& names) {
   if (folded_in_)
     fail(ErrorKind::config, "methods of fine-tuning are part of the weights already, so none can be chosen",
          "leave generate.weights empty");
-  if (adapters_.empty())
-    for (const auto& part : parts())
+  if (adapters_.empty() && table_adapters_.empty())
+    for (const auto& part : parts()) {
       for (const auto& site : part.module->sites())
         if (!site.linear->adapters.empty()) adapters_.emplace_back(site.linear, site.linear->adapters);
+      for (const auto& site : part.module->tables())
+        if (!site.table->adapters.empty()) table_adapters_.emplace_back(site.table, site.table->adapters);
+    }
   in_use_ = 0;
   for (size_t i = 0; i < pefts_.size(); ++i)
     if (pefts_[i].name.empty() || std::ranges::count(names, pefts_[i].name) > 0) in_use_ |= uint64_t{1} << i;
-  for (auto& [linear, all] : adapters_) {
-    linear->adapters = all;
-    std::erase_if(linear->adapters, [&](const auto& adapter) { return !in_use(static_cast<size_t>(adapter->set)); });
-  }
+  const auto choose = [&](auto& adapters, const auto& all) {
+    adapters = all;
+    std::erase_if(adapters, [&](const auto& adapter) { return !in_use(static_cast<size_t>(adapter->set)); });
+  };
+  for (const auto& [linear, all] : adapters_) choose(linear->adapters, all);
+  for (const auto& [table, all] : table_adapters_) choose(table->adapters, all);
 }
 
 int64_t MultimodalLm::prompt_tokens() const {

@@ -5,10 +5,13 @@
 
 #include <antiphon/component/pipeline_pass.h>
 #include <antiphon/model/dual_encoder.h>
+#include <antiphon/model/freeze.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/reward_model.h>
 #include <antiphon/model/slot.h>
+
+#include <algorithm>
 
 namespace antiphon::model {
 
@@ -40,8 +43,10 @@ std::vector<Parameter> Model::saved_parameters() {
   std::vector<Parameter> all;
   for (auto& part : parts()) {
     const bool trained = part.module->trainable_count() > 0;
+    const bool all_of_it =
+        std::ranges::any_of(frozen, [&](const FrozenOfPart& of) { return of.is_new && of.path == part.path; });
     for (auto& parameter : part.module->parameters()) {
-      if (!parameter.tensor->requires_grad() && !(parameter.fixed && trained)) continue;
+      if (!parameter.tensor->requires_grad() && !(parameter.fixed && trained) && !all_of_it) continue;
       parameter.name = part.path + "/" + parameter.name;
       all.push_back(std::move(parameter));
     }
@@ -68,6 +73,7 @@ std::unique_ptr<Model> build(ModelSpec& spec) {
   const bool pairs = spec.graph == "dual_encoder";
   auto model = pairs ? DualEncoder::build(spec) : build_language_model(spec);
   check_adapters_inside(*model);
+  model->frozen = freeze(*model, spec.freeze);
   if (!pairs && !model->lm().llm().writes())
     fail(ErrorKind::config,
          fmt::format("model.llm.plugin = \"{}\" makes vectors of texts and writes none", spec.llm.plugin),

@@ -28,6 +28,14 @@ struct Part {
   PartKind owner = PartKind::llm;  // the part that a method changes; of others as `kind`
 };
 
+// What [model] freeze leaves as it is of a part that is trained.
+struct FrozenOfPart {
+  std::string path;
+  int64_t frozen = 0, all = 0;  // parameters
+  int64_t values = 0;           // of those frozen
+  bool is_new = false;          // without weights to come from: checkpoints hold what is frozen of it, too
+};
+
 struct LoadSettings {
   at::Device device = at::kCPU;
   NumberFormats formats;
@@ -66,8 +74,10 @@ class Model {
 
   // All parameters that require a gradient, named "<part path>/<parameter>".
   std::vector<Parameter> trainable_parameters();
-  // What a training checkpoint holds, named the same way: these parameters, and the running statistics of trained
-  // parts.
+  // Set by build(), before processes share the model.
+  std::vector<FrozenOfPart> frozen;
+  // What a training checkpoint holds, named the same way: these parameters, the running statistics of trained parts,
+  // and what is frozen of new ones.
   std::vector<Parameter> saved_parameters();
 };
 

@@ -188,7 +188,10 @@ const config::Table<ModelSpec>& model_table() {
           .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name")
           .table("head", &S::head, head_slot(),
                  "what graph = \"reward_model\" reads a sequence's numbers with, off its last hidden state, and what "
-                 "\"dual_encoder\" compares a text with a medium by"));
+                 "\"dual_encoder\" compares a text with a medium by")
+          .field("freeze", &S::freeze,
+                 "parameters of trained parts that stay as they are, by globs over their names, as train.groups.match: "
+                 "\"llm/*embed_tokens*\", \"streams.image.encoder/*layers.?.*\""));
   return *table;
 }
 

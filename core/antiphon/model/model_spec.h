@@ -64,6 +64,7 @@ struct ModelSpec {
   LanguageModelSpec llm;
   std::map<std::string, StreamSpec> streams;
   ComponentSpec head = trained_slot();  // of graphs that have one; no plugin: none
+  std::vector<std::string> freeze;      // globs over names of trained parameters (freeze.h)
 
   // Whether the chat template writes a token for the media of some stream, as transformers' processors want it.
   bool has_placeholders() const;

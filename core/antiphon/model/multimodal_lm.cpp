@@ -14,6 +14,7 @@
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/attention/prefix.h>
+#include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/token_slices.h>
 
@@ -356,7 +357,8 @@ at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& 
   const auto part = llm_->head_part();
   shared.group = part.group, shared.first_token = part.begin, shared.logits = llm_->logit_rule();
   const auto labels = batch.labels_n.narrow(0, own.begin, own.count).to(device());
-  const auto logp_n = nn::token_scores(hidden, llm_->head_weight(), labels, shared);
+  const nn::DropoutRows rows(own.begin);
+  const auto logp_n = nn::token_scores(hidden, llm_->head_weight(), labels, shared, llm_->added_products(hidden));
   return by_.contexts ? nn::all_values(logp_n, own.in_contexts, *by_.contexts) : logp_n;
 }
 

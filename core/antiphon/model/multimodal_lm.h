@@ -125,6 +125,7 @@ class MultimodalLm : public Model {
   bool folded_in_ = false;
   bool chooses_tokens_ = false;  // adapters of some method change some tokens only
   std::vector<std::pair<nn::Linear*, std::vector<std::shared_ptr<LinearAdapter>>>> adapters_;  // all, once some are not
+  std::vector<std::pair<TokenTable*, std::vector<std::shared_ptr<TableAdapter>>>> table_adapters_;  // the same
   std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come from a whole model, by path
 };
 

@@ -8,12 +8,12 @@ namespace antiphon::model {
 namespace {
 
 // What lies before a place between two groups.
-struct Place {
+struct PlaceInBatch {
   int64_t tokens = 0, supervised = 0;
   size_t sequences = 0, groups = 0;
 };
 
-Place behind_next_group(const Batch& batch, Place place) {
+PlaceInBatch behind_next_group(const Batch& batch, PlaceInBatch place) {
   for (int64_t i = 0; i < batch.groups[place.groups]; ++i, ++place.sequences)
     place.tokens += batch.lengths[place.sequences], place.supervised += batch.sequences[place.sequences].supervised;
   ++place.groups;
@@ -25,7 +25,7 @@ std::vector<T> part(const std::vector<T>& all, size_t begin, size_t end) {
   return {all.begin() + static_cast<int64_t>(begin), all.begin() + static_cast<int64_t>(end)};
 }
 
-Batch between(const Batch& batch, const Place& begin, const Place& end) {
+Batch between(const Batch& batch, const PlaceInBatch& begin, const PlaceInBatch& end) {
   Batch made;
   made.ids_t = batch.ids_t.slice(0, begin.tokens, end.tokens);
   made.positions_at = batch.positions_at.slice(1, begin.tokens, end.tokens);
@@ -54,7 +54,7 @@ std::optional<std::pair<Batch, Batch>> halves_of(const Batch& batch) {
     if (std::abs(2 * next.tokens - tokens) > std::abs(2 * middle.tokens - tokens)) break;
     middle = next;
   }
-  const Place end{batch.tokens(), batch.supervised(), batch.sequences.size(), batch.groups.size()};
+  const PlaceInBatch end{batch.tokens(), batch.supervised(), batch.sequences.size(), batch.groups.size()};
   std::pair halves(between(batch, {}, middle), between(batch, middle, end));
   halves.second.padding = batch.padding;
   return halves;

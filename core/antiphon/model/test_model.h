@@ -223,7 +223,7 @@ class TestPrompt : public Peft, private Module {
   nlohmann::json adapter_config() const override { return {{"peft_type", "TEST"}}; }
   ForeignKeys config_keys() const override { return {}; }
   std::vector<std::string> compared_keys() const override { return {}; }
-  bool can_merge() const override { return false; }
+  std::string why_not_merged() const override { return "it is a test's"; }
   void merge() override {}
 
  private:

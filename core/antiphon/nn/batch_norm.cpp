@@ -26,7 +26,8 @@ at::Tensor BatchNorm::by_batch(const at::Tensor& x_nct) const {
   return like(y, x_nct);
 }
 
-at::Tensor BatchNorm::forward(const at::Tensor& x_nct, bool training) const {
+at::Tensor BatchNorm::forward(const at::Tensor& x_nct, bool pass_trains) const {
+  const bool training = pass_trains && weight_.requires_grad();
   if (training && x_nct.size(0) * x_nct.size(2) > 1) return by_batch(x_nct);
   const auto kept = [&](const at::Tensor& running) { return like(training ? running.clone() : running, x_nct); };
   return at::batch_norm(x_nct, like(weight_, x_nct), like(bias_, x_nct), kept(running_mean_), kept(running_var_),

@@ -11,8 +11,9 @@ class BatchNorm : public Module {
 
   // x [n, size, t] -> the same shape and dtype. In training each channel is normalized by its mean and variance over n
   // and t, and these update the running statistics: running = (1 - momentum) running + momentum batch, with the
-  // unbiased variance, in the dtype of the running statistics. Otherwise, and for a batch of one vector, which has no
-  // variance, the running statistics are used. A pass that repeats one (training_pass.h) updates nothing.
+  // unbiased variance, in the dtype of the running statistics. Otherwise, for a batch of one vector, which has no
+  // variance, and if `weight` is frozen, the running statistics are used. A pass that repeats one (training_pass.h)
+  // updates nothing.
   at::Tensor forward(const at::Tensor& x_nct, bool training) const;
 
  private:

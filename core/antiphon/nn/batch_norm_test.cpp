@@ -76,6 +76,14 @@ TEST_CASE("batch norm: a batch of one vector is normalized by the running statis
   CHECK(at::equal(norm.get(3), before));
 }
 
+TEST_CASE("batch norm: a frozen one in training is as in an evaluation") {
+  Started norm;
+  norm.set_requires_grad(false);
+  const auto x = input(9), before = norm.get(2).clone();
+  CHECK(at::equal(norm.forward(x, true), norm.forward(x, false)));
+  CHECK(at::equal(norm.get(2), before));
+}
+
 TEST_CASE("batch norm: bf16 goes in and comes out, and the running statistics stay float32") {
   Started norm;
   const auto x = input(8);

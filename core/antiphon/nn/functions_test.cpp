@@ -120,6 +120,71 @@ TEST_CASE("scores of tokens by logits that are multiplied and capped") {
   }
 }
 
+TEST_CASE("scores of tokens by a head with a low-rank change") {
+  const auto labels = at::tensor({3, 0, 10, 3, 7}, at::kLong);
+  const std::vector<at::Tensor> inputs{random({5, 8}, 1), random({11, 8}, 2), random({5, 3}, 3), random({11, 3}, 4)};
+  const LogitRule rule{0.5, 2};
+  const auto formula = [&](const std::vector<at::Tensor>& in) {
+    const auto products = in[0].matmul(in[1].t()) + in[2].matmul(in[3].t());
+    const auto logits = (products * rule.multiplier / rule.cap).tanh() * rule.cap;
+    return at::log_softmax(logits, -1).gather(1, labels.unsqueeze(1)).squeeze(1);
+  };
+  const auto ours = [&](const std::vector<at::Tensor>& in, bool even) {
+    return token_scores(in[0], in[1], labels, {.chunk = 2, .even_gradient = even, .logits = rule}, {in[2], in[3]});
+  };
+  compare([&](const auto& in) { return ours(in, false); }, formula, inputs);
+  compare([&](const auto& in) { return ours(in, true).sum(); }, [&](const auto& in) { return formula(in).sum(); },
+          inputs);
+  // The change alone is trained, over a frozen head.
+  const auto frozen = [&](const auto& of) {
+    return [&](const std::vector<at::Tensor>& in) {
+      const auto like = [&](size_t i) { return inputs[i].to(in[0].scalar_type()); };
+      return of({like(0), like(1), in[0], in[1]});
+    };
+  };
+  compare(frozen([&](const std::vector<at::Tensor>& in) { return ours(in, false); }), frozen(formula),
+          {inputs[2], inputs[3]});
+}
+
+TEST_CASE("scores of tokens by a head with a change of some columns") {
+  const auto labels = at::tensor({3, 0, 10, 3, 7}, at::kLong), ids = at::tensor({10, 0, 3}, at::kLong);
+  const std::vector<at::Tensor> inputs{random({5, 8}, 1), random({11, 8}, 2), random({5, 3}, 3), random({5, 2}, 4),
+                                       random({11, 2}, 5)};
+  const LogitRule rule{0.5, 2};
+  const auto formula = [&](const std::vector<at::Tensor>& in) {
+    auto products = in[0].matmul(in[1].t()).index_add(1, ids, in[2]);
+    if (in.size() > 3) products = products + in[3].matmul(in[4].t());
+    const auto logits = (products * rule.multiplier / rule.cap).tanh() * rule.cap;
+    return at::log_softmax(logits, -1).gather(1, labels.unsqueeze(1)).squeeze(1);
+  };
+  const auto ours = [&](const std::vector<at::Tensor>& in, bool even) {
+    AddedProducts added{{}, {}, in[2], ids};
+    if (in.size() > 3) added.inner_nr = in[3], added.outer_vr = in[4];
+    return token_scores(in[0], in[1], labels, {.chunk = 2, .even_gradient = even, .logits = rule}, added);
+  };
+  for (const size_t count : {3, 5}) {
+    const std::vector<at::Tensor> some(inputs.begin(), inputs.begin() + static_cast<int64_t>(count));
+    compare([&](const auto& in) { return ours(in, false); }, formula, some);
+    compare([&](const auto& in) { return ours(in, true).sum(); }, [&](const auto& in) { return formula(in).sum(); },
+            some);
+  }
+  const auto frozen = [&](const auto& of) {
+    return [&](const std::vector<at::Tensor>& in) {
+      const auto like = [&](size_t i) { return inputs[i].to(in[0].scalar_type()); };
+      return of(std::vector<at::Tensor>{like(0), like(1), in[0]});
+    };
+  };
+  compare(frozen([&](const std::vector<at::Tensor>& in) { return ours(in, false); }), frozen(formula), {inputs[2]});
+  // float16 has the digits of its gradients for them, too.
+  const auto half = inputs[2].to(at::kHalf).set_requires_grad(true), whole = inputs[2].clone().set_requires_grad(true);
+  const auto sum = [&](const at::Tensor& columns) {
+    const auto like = [&](size_t i) { return inputs[i].to(columns.scalar_type()); };
+    return ours({like(0), like(1), columns}, false).sum();
+  };
+  sum(half).backward(), sum(whole).backward();
+  CHECK(relative_error(half.grad().to(at::kFloat), whole.grad()) < 1e-2);
+}
+
 TEST_CASE("RmsNorm in bf16 takes its statistics in float32 and keeps the dtype") {
   Norm norm(NormKind::rms, 64, 1e-6);
   norm.initialize(1, at::kCPU);

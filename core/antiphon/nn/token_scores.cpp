@@ -93,55 +93,90 @@ kernels::CrossEntropy composed_cross_entropy(const at::Tensor& logits, const at:
   return of;
 }
 
+// What logits are made of: hidden · headᵀ, and if they are defined, inner · outerᵀ and what the columns of tokens `ids`
+// get.
+struct Factors {
+  at::Tensor hidden, head, inner, outer, columns, ids;
+};
+
+// Which of their gradients are wanted.
+struct Wanted {
+  bool hidden = false, head = false, inner = false, outer = false, columns = false;
+  bool any() const { return hidden || head || inner || outer || columns; }
+};
+
 // The logits of one chunk of positions after another, as kernels::cross_entropy gives their losses and gradients: in
 // the logits' dtype, or float32 if that is float16.
 template <class Body>
-void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
-                bool gradient, Body&& body) {
-  for (int64_t begin = 0; begin < hidden.size(0); begin += o.chunk) {
-    const int64_t n = std::min(o.chunk, hidden.size(0) - begin);
-    const auto x = hidden.narrow(0, begin, n), of = labels.narrow(0, begin, n);
-    auto products = kernels::mm(x, head.t());
+void each_chunk(const Factors& f, const at::Tensor& labels, const ScoredAs& o, bool gradient, Body&& body) {
+  for (int64_t begin = 0; begin < f.hidden.size(0); begin += o.chunk) {
+    const int64_t n = std::min(o.chunk, f.hidden.size(0) - begin);
+    const auto of = labels.narrow(0, begin, n);
+    auto products = kernels::mm(f.hidden.narrow(0, begin, n), f.head.t());
+    if (f.inner.defined()) kernels::add_mm(products, f.inner.narrow(0, begin, n), f.outer.t());
+    if (f.columns.defined()) products.index_add_(1, f.ids, f.columns.narrow(0, begin, n));
     if (is_half(products)) products = products.to(at::kFloat);
     const auto logits = o.logits.applied(products);
     const auto slope = gradient && o.logits.any() ? o.logits.slope(logits) : at::Tensor();
     auto entropy = o.group || o.smoothing.any() ? composed_cross_entropy(logits, of, gradient, o, o.smoothing)
                                                 : kernels::cross_entropy(logits, of, gradient);
     if (slope.defined()) entropy.grad = entropy.grad * slope;
-    body(begin, n, x, entropy);
+    body(begin, n, entropy);
   }
 }
 
 struct Scores {
-  // -logp; gradients of its sum, undefined if not wanted; of float16, grad_hidden is kHalfUnit times that.
-  at::Tensor loss_n, grad_hidden, grad_head;
+  at::Tensor loss_n;  // -logp
+  // Of its sum, undefined if not wanted; of float16, those of hidden, inner and columns are kHalfUnit times that.
+  Factors grads;
 };
 
-Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
-           bool want_hidden, bool want_head) {
-  Scores out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
-  if (want_hidden) out.grad_hidden = at::empty_like(hidden);
-  if (want_head) out.grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
-  const bool wanted = want_hidden || want_head;
-  each_chunk(hidden, head, labels, o, wanted, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
+at::Tensor sum_for(const at::Tensor& table) { return at::zeros(table.sizes(), table.options().dtype(at::kFloat)); }
+
+// What a chunk's gradient of logits [n, tokens] gives a table whose products with x [n, width] they are.
+void add_to_table(const at::Tensor& sum, const at::Tensor& grad, const at::Tensor& x) {
+  sum.add_(kernels::mm(grad.to(x.scalar_type()).t(), x));
+}
+
+// What a chunk's gradient of logits gives the columns of some tokens; of float16, kHalfUnit times as much.
+at::Tensor of_columns(const at::Tensor& grad, const Factors& f) {
+  const auto own = grad.index_select(1, f.ids);
+  return is_half(f.columns) ? own * kHalfUnit : own;
+}
+
+Scores run(const Factors& f, const at::Tensor& labels, const ScoredAs& o, const Wanted& want) {
+  Scores out{at::empty({f.hidden.size(0)}, f.hidden.options().dtype(at::kFloat)), {}};
+  auto& grads = out.grads;
+  if (want.hidden) grads.hidden = at::empty_like(f.hidden);
+  if (want.inner) grads.inner = at::empty_like(f.inner);
+  if (want.columns) grads.columns = at::empty_like(f.columns);
+  if (want.head) grads.head = sum_for(f.head);
+  if (want.outer) grads.outer = sum_for(f.outer);
+  each_chunk(f, labels, o, want.any(), [&](int64_t begin, int64_t n, const auto& of) {
     out.loss_n.narrow(0, begin, n).copy_(of.token_loss);
-    if (!wanted) return;
-    const auto grad = filled(of.grad);
-    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(times_head(grad, head).narrow(0, 0, n));
-    if (want_head) out.grad_head.add_(kernels::mm(grad.narrow(0, 0, n).to(x.scalar_type()).t(), x));
+    if (!want.any()) return;
+    const auto grad = filled(of.grad), own = grad.narrow(0, 0, n);
+    if (want.hidden) grads.hidden.narrow(0, begin, n).copy_(times_head(grad, f.head).narrow(0, 0, n));
+    if (want.inner) grads.inner.narrow(0, begin, n).copy_(times_head(grad, f.outer).narrow(0, 0, n));
+    if (want.columns) grads.columns.narrow(0, begin, n).copy_(of_columns(own, f));
+    if (want.head) add_to_table(grads.head, own, f.hidden.narrow(0, begin, n));
+    if (want.outer) add_to_table(grads.outer, own, f.inner.narrow(0, begin, n));
   });
   return out;
 }
 
-// The gradient of the head, with one factor per position.
-at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
-                         const at::Tensor& scale_n) {
-  auto grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
-  each_chunk(hidden, head, labels, o, true, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
+// The gradients of head and outer, with one factor per position.
+Factors table_gradients(const Factors& f, const at::Tensor& labels, const ScoredAs& o, const Wanted& want,
+                        const at::Tensor& scale_n) {
+  Factors grads;
+  if (want.head) grads.head = sum_for(f.head);
+  if (want.outer) grads.outer = sum_for(f.outer);
+  each_chunk(f, labels, o, true, [&](int64_t begin, int64_t n, const auto& of) {
     const auto scaled = of.grad * scale_n.narrow(0, begin, n).to(of.grad.scalar_type()).unsqueeze(1);
-    grad_head.add_(kernels::mm(scaled.to(x.scalar_type()).t(), x));
+    if (want.head) add_to_table(grads.head, scaled, f.hidden.narrow(0, begin, n));
+    if (want.outer) add_to_table(grads.outer, scaled, f.inner.narrow(0, begin, n));
   });
-  return grad_head;
+  return grads;
 }
 
 // The one factor shared by all positions.
@@ -152,53 +187,80 @@ at::Tensor even(const at::Tensor& scale_n) {
   return scale_n[0];
 }
 
-// The gradient of the hidden states, with one factor per position.
+// The gradient of hidden, inner or columns, with one factor per position.
 at::Tensor scaled_hidden(const at::Tensor& grad_hidden, const at::Tensor& scale_n) {
   if (!is_half(grad_hidden)) return grad_hidden * scale_n.to(grad_hidden.scalar_type()).unsqueeze(1);
   return (grad_hidden.to(at::kFloat) * (scale_n / kHalfUnit).unsqueeze(1)).to(at::kHalf);
 }
 
 struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
+  // The gradients of tables are computed again if not all positions have one factor.
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& head,
-                               const at::Tensor& labels, int64_t chunk, bool even_gradient, int64_t group,
+                               const at::Tensor& labels, const std::optional<at::Tensor>& inner,
+                               const std::optional<at::Tensor>& outer, const std::optional<at::Tensor>& columns,
+                               const std::optional<at::Tensor>& ids, int64_t chunk, bool even_gradient, int64_t group,
                                int64_t first_token, double label_smoothing, double z_loss, double multiplier,
                                double cap) {
     const ScoredAs o{{chunk, even_gradient, reinterpret_cast<comm::Group*>(group), first_token, {multiplier, cap}},
                      {label_smoothing, z_loss}};
-    const bool want_head = context->needs_input_grad(1), again = want_head && !even_gradient;
-    auto scores = run(hidden, head, labels, o, context->needs_input_grad(0), want_head && even_gradient);
-    context->save_for_backward({scores.grad_hidden, scores.grad_head, again ? hidden : at::Tensor(),
-                                again ? head : at::Tensor(), again ? labels : at::Tensor()});
-    context->saved_data["options"] = std::vector<int64_t>{chunk, group, first_token};
+    const auto of = [](const std::optional<at::Tensor>& t) { return t.value_or(at::Tensor()); };
+    const Factors factors{hidden, head, of(inner), of(outer), of(columns), of(ids)};
+    // Those that are not there have no number.
+    const bool of_head = context->needs_input_grad(1), of_inner = inner && context->needs_input_grad(3),
+               of_outer = outer && context->needs_input_grad(4),
+               of_columns = columns && context->needs_input_grad(inner ? 5 : 3),
+               again = (of_head || of_outer) && !even_gradient;
+    auto scores =
+        run(factors, labels, o,
+            {context->needs_input_grad(0), of_head && even_gradient, of_inner, of_outer && even_gradient, of_columns});
+    const auto& grads = scores.grads;
+    const auto kept = again ? factors : Factors();
+    context->save_for_backward({grads.hidden, grads.head, grads.inner, grads.outer, grads.columns, kept.hidden,
+                                kept.head, kept.inner, kept.outer, kept.columns, kept.ids,
+                                again ? labels : at::Tensor()});
+    context->saved_data["options"] = std::vector<int64_t>{chunk, group, first_token, of_head, of_outer};
     context->saved_data["rules"] = std::vector<double>{label_smoothing, z_loss, multiplier, cap};
     return {scores.loss_n.neg_()};
   }
 
-  static variable_list backward(AutogradContext* context, variable_list grads) {
+  static variable_list backward(AutogradContext* context, variable_list upstream) {
     const auto saved = context->get_saved_variables();
-    const auto scale_n = grads[0].neg();
-    at::Tensor hidden, head;
-    if (saved[0].defined()) hidden = scaled_hidden(saved[0], scale_n);
-    if (saved[1].defined()) head = saved[1] * even(scale_n);
+    const auto scale_n = upstream[0].neg();
+    Factors grads;
+    if (saved[0].defined()) grads.hidden = scaled_hidden(saved[0], scale_n);
+    if (saved[1].defined()) grads.head = saved[1] * even(scale_n);
+    if (saved[2].defined()) grads.inner = scaled_hidden(saved[2], scale_n);
+    if (saved[3].defined()) grads.outer = saved[3] * even(scale_n);
+    if (saved[4].defined()) grads.columns = scaled_hidden(saved[4], scale_n);
     const auto options = context->saved_data["options"].toIntVector();
     const auto rules = context->saved_data["rules"].toDoubleVector();
     const ScoredAs o{{options[0], false, reinterpret_cast<comm::Group*>(options[1]), options[2], {rules[2], rules[3]}},
                      {rules[0], rules[1]}};
-    if (saved[2].defined()) head = head_gradient(saved[2], saved[3], saved[4], o, scale_n);
-    return {hidden, head, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+    if (saved[5].defined()) {
+      const auto tables = table_gradients({saved[5], saved[6], saved[7], saved[8], saved[9], saved[10]}, saved[11], o,
+                                          {.head = options[3] != 0, .outer = options[4] != 0}, scale_n);
+      grads.head = tables.head, grads.outer = tables.outer;
+    }
+    return {grads.hidden, grads.head, {}, grads.inner, grads.outer, grads.columns, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
 }  // namespace
 
 at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
-                        const TokenScoreOptions& o) {
+                        const TokenScoreOptions& o, const AddedProducts& added) {
   const auto head = matrix_like(head_vd, hidden_nd);
   const auto smoothing = Smoothing::now();
   // An autograd function with no differentiable input cannot be asked which inputs need a gradient.
-  if (!at::GradMode::is_enabled() || !(hidden_nd.requires_grad() || head.requires_grad()))
-    return run(hidden_nd, head, labels_n, {o, smoothing}, false, false).loss_n.neg_();
-  return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient,
+  const auto wants = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  if (!at::GradMode::is_enabled() ||
+      !(wants(hidden_nd) || wants(head) || wants(added.inner_nr) || wants(added.outer_vr) || wants(added.columns_nk)))
+    return run({hidden_nd, head, added.inner_nr, added.outer_vr, added.columns_nk, added.ids_k}, labels_n,
+               {o, smoothing}, {})
+        .loss_n.neg_();
+  const auto some = [](const at::Tensor& t) { return t.defined() ? std::optional(t) : std::nullopt; };
+  return TokenScoresFunction::apply(hidden_nd, head, labels_n, some(added.inner_nr), some(added.outer_vr),
+                                    some(added.columns_nk), some(added.ids_k), o.chunk, o.even_gradient,
                                     reinterpret_cast<int64_t>(o.group), o.first_token, smoothing.label_smoothing,
                                     smoothing.z_loss, o.logits.multiplier, o.logits.cap)[0];
 }

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <antiphon/component/logit_rule.h>
+#include <antiphon/component/token_table.h>
 
 namespace antiphon::comm {
 class Group;
@@ -26,8 +27,8 @@ struct TokenScoreOptions {
 
 // hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a
 // gradient for hidden and head if one is wanted. The head is cast to the dtype of `hidden`. Within a Smoothing::Scope
-// (smoothing.h): minus the loss that it says.
+// (smoothing.h): minus the loss that it says. `added`: what logits get beside hidden · headᵀ, with a gradient, too.
 at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
-                        const TokenScoreOptions& options = {});
+                        const TokenScoreOptions& options = {}, const AddedProducts& added = {});
 
 }  // namespace antiphon::nn

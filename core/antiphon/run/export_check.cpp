@@ -135,11 +135,12 @@ void take_from(config::Value& slot, const std::string& weights, const std::strin
   if (!part.empty()) table["part"] = config::Value(part);
 }
 
-// The composition of what was written, with nothing beside its weights, if it is a whole model's directory: where each
-// part lies the directory says.
+// The composition of what was written, with nothing beside its weights and nothing to be trained by methods, which
+// `freeze` may name, if it is a whole model's directory: where each part lies the directory says.
 model::ModelSpec whole_spec(model::ModelSpec spec, const config::Value& said) {
   const auto of = [&](const std::string& slot, const char* key) { return config::text_at(said, slot + "." + key); };
   spec.llm.weights = of("llm", "weights"), spec.llm.part = of("llm", "part"), spec.llm.peft.clear();
+  spec.freeze.clear();
   if (said.find("head")) spec.head.weights = of("head", "weights"), spec.head.part = of("head", "part");
   for (auto& [name, stream] : spec.streams) {
     const auto encoder = "streams." + name + ".encoder", connector = "streams." + name + ".connector";
@@ -154,7 +155,7 @@ model::ModelSpec whole_spec(model::ModelSpec spec, const config::Value& said) {
 model::ModelSpec written_spec(model::ModelSpec spec, const fs::path& output) {
   if (!is_gguf(output))
     if (const auto said = model::compose(output.string()); said.find("streams")) return whole_spec(spec, said);
-  spec.llm.weights = output.string(), spec.llm.peft.clear(), spec.llm.part.clear();
+  spec.llm.weights = output.string(), spec.llm.peft.clear(), spec.llm.part.clear(), spec.freeze.clear();
   if (!spec.head.plugin.empty()) {  // the head of tokens is not in it
     spec.head.weights = output.string();
     if (auto* options = spec.llm.options.get_if<config::Value::Table>(); options && options->contains("tie_embeddings"))

@@ -64,7 +64,7 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement&
       spellings_(metrics_.empty() ? text::Spellings() : read_spellings(loaded.config)) {
   generation_ = loaded.config.generate;
   if (loaded.config.train.eval_answers > 0) {
-    engine::read_generation_config(loaded.config.model.llm.weights, generation_);
+    engine::read_generation_config(loaded.config.model.llm.weights, loaded.lm().llm().vocab_size(), generation_);
     engine::check_options(generation_);
   }
   for (const auto& [name, split] : loaded.config.data.eval) {

@@ -189,7 +189,7 @@ void LoadedModel::load_for_inference(const OpenOptions& flags) {
   if (!trained_checkpoint(flags)) model::start_methods(*model, static_cast<uint64_t>(config.train.seed));
   load_trained(*model, flags, config.train.ema);
   choose_adapters(lm(), flags);
-  engine::read_generation_config(config.model.llm.weights, config.generate);
+  engine::read_generation_config(config.model.llm.weights, lm().llm().vocab_size(), config.generate);
   engine::check_options(config.generate);
   if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);
 }

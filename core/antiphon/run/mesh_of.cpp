@@ -57,6 +57,10 @@ parallel::Mesh mesh_of(const ParallelOptions& parallel, int size) {
           static_cast<int>(parallel.expert),   static_cast<int>(parallel.context), static_cast<int>(parallel.tensor)};
 }
 
+int64_t least_processes(const ParallelOptions& parallel) {
+  return processes_of_copy(parallel) * std::max(parallel.replicate, int64_t{1});
+}
+
 void check_batches(const RunConfig& config, int64_t cells, config::Problems& problems) {
   const auto& parallel = config.parallel;
   const int64_t batches = config.train.accumulate / cells;  // of each
@@ -145,7 +149,7 @@ std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const
 
 std::string check_parallel(const RunConfig& config) {
   const auto& parallel = config.parallel;
-  const int64_t size = processes_of_copy(parallel) * std::max(parallel.replicate, int64_t{1});
+  const int64_t size = least_processes(parallel);
   config::Problems problems;
   if (size > std::numeric_limits<int>::max())
     problems.add({},

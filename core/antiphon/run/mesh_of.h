@@ -9,6 +9,9 @@ namespace antiphon::run {
 // The mesh of so many processes. Error(config) if they are not as many as it takes.
 parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size);
 
+// As many as there are at least: those of the copies that [parallel] names, or of one.
+int64_t least_processes(const train::ParallelOptions& parallel);
+
 // Whether the batches of each step can be computed by so many cells and their pipelines.
 void check_batches(const RunConfig& config, int64_t cells, config::Problems& problems);
 // Whether parameters may be anywhere but whole in each process.

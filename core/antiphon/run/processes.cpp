@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/comm/nccl_table.h>
+#include <antiphon/component/token_table.h>
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
 #include <antiphon/model/multimodal_lm.h>
@@ -54,7 +55,9 @@ size_t first_that_learns(model::Model& model) {
     });
   };
   const bool prompts = model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0;
-  if (prompts || std::ranges::any_of(model.parts(), learns_before)) return 0;
+  const auto tables = model.lm().llm().module().tables();
+  const bool reads = std::ranges::any_of(tables, [](const Site& site) { return site.table->learns_to_read(); });
+  if (prompts || reads || std::ranges::any_of(model.parts(), learns_before)) return 0;
   return static_cast<size_t>(std::ranges::find_if(blocks, [](Module* block) { return nn::learns(*block); }) -
                              blocks.begin());
 }
@@ -214,11 +217,12 @@ std::unique_ptr<parallel::Placement> Processes::placed(model::Model& model, cons
   return leaving_constants(model, std::make_unique<parallel::Sharded>(sharded, shards_, replicas_, held, member));
 }
 
-// Of what methods of fine-tuning began with, which no process changes, each part is written by one that has it.
+// Of what methods of fine-tuning began with and what is frozen of new parts, which no process changes, each part is
+// written by one that has it.
 std::unique_ptr<parallel::Placement> Processes::leaving_constants(model::Model& model,
                                                                   std::unique_ptr<parallel::Placement> placement) {
   auto constants = model.saved_parameters();
-  std::erase_if(constants, [](const Parameter& own) { return !own.fixed || !own.box; });
+  std::erase_if(constants, [](const Parameter& own) { return own.tensor->requires_grad() || !own.box; });
   if (constants.empty() || !places_.empty()) return placement;
   const bool first_shard = mesh_.block_of(rank()) % mesh_.shards == 0;
   for (const auto& [numbers, parameters] : parallel::alike(constants, block_))

@@ -148,6 +148,22 @@ bool is_run_folder(const std::filesystem::path& path) {
   return is_folder(path, ErrorKind::config) && !is_model_directory(path);
 }
 
+namespace {
+
+// Checkpoints are written at other times, too, if these options ask for it.
+void check_rollbacks(const train::TrainOptions& train, config::Problems& problems) {
+  const bool otherwise = train.keep_best > 0 || train.patience > 0 || train.keep_minutes > 0 || train.max_minutes > 0 ||
+                         train.stop_after_minutes > 0;
+  if (train.rollbacks == 0 || train.checkpoint_every < train.steps || otherwise) return;
+  problems.add({},
+               fmt::format("train.rollbacks has no effect with train.checkpoint_every = {} and train.steps = {}: there "
+                           "is no checkpoint to go back to",
+                           train.checkpoint_every, train.steps),
+               "lower train.checkpoint_every, or leave train.rollbacks out");
+}
+
+}  // namespace
+
 std::vector<std::string> stages_of_file(const std::filesystem::path& file_or_run) {
   return stage_names(load_root(file_or_run));
 }
@@ -176,6 +192,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   train::check_schedule(config.train.schedule, problems);
   train::check_ramp(config.train, 1, problems);
   train::check_best(config.train, problems);
+  check_rollbacks(config.train, problems);
   data::check_sources(config.data, problems);
   data::check_data(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);

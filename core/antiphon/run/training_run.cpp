@@ -6,6 +6,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/base/writable.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/config/flat_config.h>
@@ -32,8 +33,11 @@ LoadedModel opened(const OpenOptions& open, Processes& processes) {
   return LoadedModel(open, processes.shared_by());
 }
 
-void tell_of_streams(const LoadedModel& loaded) {
+void tell_of_parts(const LoadedModel& loaded) {
   if (loaded.augmenter.any()) log::info("  " + loaded.augmenter.describe());
+  for (const auto& part : loaded.model->frozen)
+    log::info(fmt::format("  {}: {} of {} trained parameters are frozen, {} values (model.freeze)", part.path,
+                          part.frozen, part.all, human_count(static_cast<double>(part.values))));
   for (const auto& [name, stream] : loaded.lm().streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
 }
@@ -89,7 +93,7 @@ void TrainingRun::open_data() {
                         config_.data.train.sources.size(), config_.train.tokens_per_batch));
   if (config_.data.filter.any()) log::info("  left out: what is beyond " + config_.data.filter.describe());
   if (config_.data.packing.looks_ahead()) log::info("  packed: " + config_.data.packing.describe());
-  tell_of_streams(loaded_);
+  tell_of_parts(loaded_);
 }
 
 // What the model has before its first step, in the formats of training.

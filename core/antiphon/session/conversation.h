@@ -23,9 +23,11 @@ class Conversation {
   // included. Of a sound in parts, only the parts that are new are computed. Error(data) if the prompt does not fit;
   // it is then unchanged.
   int64_t prefill(data::Prepared prompt);
-  // Begins an answer to the prompt. Error(data) if nothing was prefilled.
+  // Begins an answer to the prompt, of as many tokens as max_tokens says and as it can still hold. Error(data) if
+  // nothing was prefilled, or if it is full.
   void begin_answer(const engine::GenerateOptions& options, std::vector<int32_t> stop_ids);
-  // Its next token; nullopt once a stop token comes or max_tokens are written. Error(data) if it is full.
+  // Its next token; nullopt once a stop token comes or all of them are written. Error(data) if the model's scores are
+  // not finite, or no token may come.
   std::optional<int32_t> next();
   // The answer ends here.
   void end_answer();

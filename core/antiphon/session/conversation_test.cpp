@@ -11,6 +11,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 
 using namespace antiphon;
 using namespace antiphon::session;
@@ -224,12 +226,28 @@ TEST_CASE("a conversation that is full says so and stays as it was; reset emptie
   conversation.prefill(prompt(*lm, {1, 2, 3, 4}));
   CHECK_THROWS_AS(conversation.prefill(prompt(*lm, {1, 2, 3, 4, 5, 6, 7, 8, 9})), Error);
   CHECK(conversation.length() == 4);
-  CHECK(answer(conversation, 4).size() == 4);
-  CHECK_THROWS_AS(answer(conversation, 9), Error);
+  CHECK(answer(conversation, 9).size() == 4);  // as many as it still holds
+  conversation.prefill(prompt(*lm, {1, 2, 3, 4, 5, 6, 7, 8}));
+  CHECK_THROWS_WITH(answer(conversation, 2), Catch::Matchers::ContainsSubstring("the conversation is full: 8 tokens"));
   conversation.reset();
   CHECK(conversation.length() == 0);
   CHECK(conversation.prefill(prompt(*lm, {1, 2, 3, 4})) == 4);
   CHECK(Conversation(*lm, 100000).capacity() == 256);  // the model's context
+}
+
+TEST_CASE("a last token is forced where the conversation is full, if that is before max_tokens") {
+  auto lm = model::testing::test_model_that_answers();
+  Conversation conversation(*lm, 8);
+  conversation.prefill(prompt(*lm, {1, 2, 3, 4}));
+  const auto free = answer(conversation, 4);
+  const int32_t last = free[3] == 40 ? 41 : 40;
+  for (const int64_t max_tokens : {4, 9}) {
+    conversation.prefill(prompt(*lm, {1, 2, 3, 4}));
+    conversation.begin_answer({.max_tokens = max_tokens, .forced_eos_token_id = {last}}, {});
+    std::vector<int32_t> ids;
+    while (const auto id = conversation.next()) ids.push_back(*id);
+    CHECK(ids == std::vector<int32_t>{free[0], free[1], free[2], last});
+  }
 }
 
 TEST_CASE("conversations and requests over one engine do not notice each other") {

@@ -2,9 +2,10 @@
 
 #include <unordered_map>
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
@@ -39,8 +40,10 @@ bool same_end(std::string_view a, std::string_view b) {
   return a.size() > b.size() && a.ends_with(b) && a[a.size() - b.size() - 1] == '.';
 }
 
+using Texts = std::unordered_map<std::string, std::string>;
+
 // The one parameter whose name ends alike; empty if there is none or there are several.
-std::string alike(const std::string& key, const std::unordered_map<std::string, std::string>& parameters) {
+std::string alike(const std::string& key, const Texts& parameters) {
   std::string found;
   for (const auto& [name, parameter] : parameters) {
     if (!key.starts_with(kPeftPrefix) ||
@@ -52,10 +55,46 @@ std::string alike(const std::string& key, const std::unordered_map<std::string, 
   return found;
 }
 
+// A table that PEFT wrote beside its change is of another model if it is not the part's.
+void check_copy(const Checkpoint& file, const std::string& key, const at::Tensor& own) {
+  if (own.is_meta() || own.numel() == 0) return;  // it is kept in another form, or by another process
+  const auto copy = file.tensor(key);
+  if (copy.sizes() == own.sizes() && at::equal(copy.to(own.scalar_type()), own.detach().to(at::kCPU))) return;
+  if (copy.dim() == 2 && own.dim() == 2 && copy.size(1) == own.size(1) && copy.size(0) > own.size(0))
+    fail(ErrorKind::weights,
+         fmt::format("{}: '{}' has {} rows, one for each token, and the model's table has {}: tokens were added before "
+                     "it was trained",
+                     file.path().string(), key, copy.size(0), own.size(0)),
+         "save the model as it was then (resize_token_embeddings(), save_pretrained()), and name that directory in the "
+         "part's `weights`");
+  const bool other_values = copy.sizes() == own.sizes();
+  fail(ErrorKind::weights,
+       fmt::format("{}: '{}' [{}] {} the model's [{}]", file.path().string(), key, fmt::join(copy.sizes(), ", "),
+                   other_values ? "has other values than" : "is of another shape than", fmt::join(own.sizes(), ", ")),
+       other_values ? "say modules_to_save if it was trained as a whole; otherwise name the directory that the adapter "
+                      "was trained on in the part's `weights`"
+                    : "name the directory that the adapter was trained on in the part's `weights`");
+}
+
+// Tensors that are one in the model: `repeated` has for each what the first means, `keys` the file's key of both.
+void check_repeated(const Checkpoint& file, const Texts& repeated, const Texts& keys) {
+  for (const auto& [again, first] : repeated) {
+    const auto second = keys.find(again), own = keys.find(first);
+    if (second == keys.end() || own == keys.end()) continue;
+    const auto a = file.tensor(own->second), b = file.tensor(second->second);
+    if (a.sizes() == b.sizes() && at::equal(a, b)) continue;
+    fail(ErrorKind::weights,
+         fmt::format("{}: '{}' and '{}' differ, and are one in this model", file.path().string(), own->second,
+                     second->second),
+         "name the directory that the adapter was trained on in the part's `weights`");
+  }
+}
+
 // PEFT's keys for the adapter's parameters, and those of the file's keys that mean the same.
 NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map, const std::vector<Parameter>& of_part) {
   NameMap exact;
-  std::unordered_map<std::string, std::string> parameters;
+  Texts parameters;
+  std::unordered_map<std::string, at::Tensor> copies;
   const auto add = [&](const std::string& key, const std::string& name) {
     exact.rules.push_back({key, name});
     parameters.emplace(key, name);
@@ -63,15 +102,27 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map, cons
   for (const auto& parameter : peft.module().parameters())
     add(peft.key_of(checkpoint_path(parameter.name, map)), parameter.name);
   for (const auto& parameter : of_part) add(peft.key_of(parameter.name), parameter.name);
+  for (const auto& [key, own] : peft.copies_of_part())
+    if (parameters.emplace(key, key).second) copies.emplace(key, own);
+  Texts repeated, keys;  // see Peft; of the file, by what they mean
+  for (const auto& [again, first] : peft.repeated_keys())
+    if (parameters.emplace(again, again).second) repeated.emplace(again, parameters.at(first));
   for (const auto& key : file.names()) {
-    if (parameters.contains(key)) continue;
     const auto plain = without_adapter_name(key);
     std::string meant;
-    for (const auto& name : {plain, alone(plain)})
+    for (const auto& name : {key, plain, alone(plain)})
       if (const auto found = parameters.find(name); meant.empty() && found != parameters.end()) meant = found->second;
     if (meant.empty()) meant = alike(plain, parameters);
-    if (!meant.empty()) exact.rules.push_back({key, meant});
+    if (meant.empty()) continue;
+    keys.emplace(meant, key);
+    if (const auto copy = copies.find(meant); copy != copies.end())
+      check_copy(file, key, copy->second), exact.ignored.push_back(key);
+    else if (repeated.contains(meant))
+      exact.ignored.push_back(key);
+    else if (!parameters.contains(key))
+      exact.rules.push_back({key, meant});
   }
+  check_repeated(file, repeated, keys);
   return exact;
 }
 

@@ -164,7 +164,52 @@ struct OwnKeys : Lora {
   }
 };
 
+// On a table, of which PEFT writes a copy.
+struct OnTable : Lora {
+  std::vector<std::pair<std::string, at::Tensor>> copies_of_part() const override {
+    return {{"base_model.model.model.embed_tokens.base_layer.weight", table},
+            {"base_model.model.lm_head.weight", table * 2}};
+  }
+  // The first factor lies in the file once more.
+  std::vector<std::pair<std::string, std::string>> repeated_keys() const override {
+    return {{"base_model.model.lm_head.again", "base_model.model.layers.0.q_proj.lora_A.weight"}};
+  }
+  at::Tensor table = at::arange(12, at::kFloat).view({4, 3}).to(at::kBFloat16);
+};
+
 }  // namespace
+
+TEST_CASE("a copy of a table beside an adapter must be what the part has, and is not read") {
+  const TestFolder folder;
+  OnTable saved;
+  saved.factors.initialize(1, at::kCPU);
+  const auto with = [&](const std::string& key, const at::Tensor& copy) {
+    auto file = adapter_file(folder.path().string(), saved, {}, {}, std::nullopt);
+    file.tensors.emplace_back(key, copy);
+    write_adapter(folder.path(), std::move(file), "");
+    OnTable loaded;
+    return load_adapter(folder.path(), loaded);
+  };
+  const std::string name = "model.embed_tokens.base_layer.weight";
+  for (const std::string start : {"base_model.model.", "base_model.model.model.language_model."}) {
+    const auto key = start + (start.size() > 20 ? name.substr(6) : name);
+    const auto report = with(key, saved.table.to(at::kFloat));
+    CHECK(report.applied == 4);
+    CHECK(report.ignored == 1);
+    CHECK_THROWS_WITH(with(key, saved.table + 1), ContainsSubstring("has other values than the model's"));
+    CHECK_THROWS_WITH(with(key, saved.table.narrow(0, 0, 3)), ContainsSubstring("[3, 3]"));
+    CHECK_THROWS_WITH(with(key, at::cat({saved.table, saved.table})),
+                      ContainsSubstring("has 8 rows, one for each token, and the model's table has 4"));
+  }
+  CHECK(with("base_model.model.lm_head.weight", saved.table * 2).ignored == 1);
+  CHECK_THROWS_WITH(with("base_model.model.lm_head.weight", saved.table),
+                    ContainsSubstring("has other values than the model's"));
+  const auto& first = *saved.factors.parameters().front().tensor;
+  const std::string again = "base_model.model.lm_head.again";
+  CHECK(with(again, first).ignored == 1);
+  CHECK_THROWS_WITH(with(again, first + 1), ContainsSubstring(again + "' differ, and are one in this model"));
+  CHECK_THROWS_AS(with("base_model.model.model.norm.base_layer.weight", saved.table), Error);
+}
 
 TEST_CASE("what a method trains of the part itself lies in its folder, and is read back as the part's") {
   const TestFolder folder;

@@ -67,14 +67,6 @@ class Unstacking {
     return total;
   }
 
-  // How many experts the module has of a stack of them; else 1.
-  int64_t experts_of(const Stack& stack) const {
-    int64_t count = 1;
-    if (stack.is_of_experts())
-      for (count = 0; rows_.contains(stack.parts_of(count).front());) ++count;
-    return count;
-  }
-
   void check(const Stack& stack, int64_t experts) const {
     const auto& whole = file_->info(stack.name).shape;
     const bool of_experts = stack.is_of_experts();
@@ -98,7 +90,7 @@ class Unstacking {
   }
 
   void divide(const Stack& stack) {
-    const auto experts = experts_of(stack);
+    const auto experts = experts_of(stack, rows_);
     check(stack, experts);
     for (int64_t expert = 0; expert < experts; ++expert) {
       int64_t begin = 0;
@@ -157,6 +149,13 @@ std::unordered_map<std::string, int64_t> rows_of_parameters(Module& module) {
   return rows;
 }
 
+int64_t experts_of(const Stack& stack, const std::unordered_map<std::string, int64_t>& rows) {
+  if (!stack.is_of_experts()) return 1;
+  int64_t count = 0;
+  while (rows.contains(stack.parts_of(count).front())) ++count;
+  return count;
+}
+
 bool has_stacks(const NameMap& map) {
   return std::ranges::any_of(map.rules, [](const auto& rule) { return !listed(rule.parameter).empty(); });
 }
@@ -187,9 +186,9 @@ std::vector<std::string> numbers_in(const std::string& parameter, const std::str
 
 }  // namespace
 
-std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter) {
+std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter, bool in_memory) {
   for (const auto& rule : map.rules) {
-    if (rule.read_only) continue;
+    if (rule.read_only && !(in_memory && rule.parameter.find('*') != std::string::npos)) continue;
     for (const auto& part : listed(rule.parameter))
       for (const auto& number : numbers_in(parameter, part)) {
         auto own = part;

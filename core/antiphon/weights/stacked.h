@@ -26,12 +26,15 @@ struct Stack {
 
 // The rows of each parameter of a module, by its name.
 std::unordered_map<std::string, int64_t> rows_of_parameters(Module& module);
+// How many experts a module with these rows has of a stack of them; else 1.
+int64_t experts_of(const Stack& stack, const std::unordered_map<std::string, int64_t>& rows);
 
 bool has_stacks(const NameMap& map);
 // What a checkpoint's tensor holds; nullopt: it is not a stack.
 std::optional<Stack> stack_called(const NameMap& map, const std::string& checkpoint_name);
-// Where a parameter is a part of what is written; nullopt: it has a tensor of its own.
-std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter);
+// Where a parameter is a part of what is written; nullopt: it has a tensor of its own. `in_memory`: or of a tensor of
+// experts that files need not have, as the model of transformers does.
+std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter, bool in_memory = false);
 
 // The checkpoint with parts in place of stacks, under their names; each is a view of the stack's rows if the file has
 // it in memory. As it is if there are no stacks. Error(weights) for a stack with another number of rows, or of experts,

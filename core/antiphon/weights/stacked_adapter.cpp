@@ -13,8 +13,7 @@ namespace {
 bool is_of_stack(const std::string& key, const NameMap& names) {
   return any_module_of(key, [&](const auto& module) {
     const auto parameter = names.to_parameter(module + ".weight");
-    const auto stack = parameter ? stack_with(names, *parameter) : std::nullopt;
-    return stack && !stack->is_of_experts();  // adapters on experts keep their names
+    return parameter && stack_with(names, *parameter, /*in_memory=*/true).has_value();
   });
 }
 

@@ -138,8 +138,8 @@ class ConformerConnector : public Connector, private Module {
   Module& module() override { return *this; }
 
  private:
-  // A frozen one is as in an evaluation while others learn.
-  bool trains() const { return TrainingPass::now() && in_proj_.weight.requires_grad(); }
+  // A frozen one is as in an evaluation while others learn; one of which some is trained is not.
+  bool trains() const { return TrainingPass::now() && all_.trainable_count() > 0; }
 
   at::Tensor blocks(const at::Tensor& features, const at::Tensor& padding_nt) const {
     auto x = in_proj_.forward(features);
@@ -150,6 +150,7 @@ class ConformerConnector : public Connector, private Module {
                           [pass](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in, pass); });
   }
 
+  Module& all_ = *this;  // which const members ask for its parameters
   ConformerConnectorOptions options_;
   nn::Linear in_proj_, out_proj_;
   std::vector<std::unique_ptr<nn::ConformerBlock>> layers_;

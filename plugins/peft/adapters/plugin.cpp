@@ -87,7 +87,7 @@ class Adapters : public Peft, private Module {
             .unknown_refused = true};
   }
   std::vector<std::string> compared_keys() const override { return {"bottleneck", "activation", "norm"}; }
-  bool can_merge() const override { return false; }
+  std::string why_not_merged() const override { return "its changes are functions that are not linear"; }
   void merge() override { adapters_.merge(); }
 
  private:

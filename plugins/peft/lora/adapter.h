@@ -13,6 +13,7 @@ struct LoraShape {
   int64_t in = 0, out = 0, rank = 0;
   double scale = 1, dropout = 0;
   std::string init = "kaiming";  // see LoraOptions
+  int64_t svd_iterations = 0;    // of "pissa"; 0: exactly
   bool dora = false;
   bool drops_output = false;  // in place of the input
 };

@@ -6,11 +6,12 @@
 #include <antiphon/weights/stacked.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 
+#include "experts.h"
 #include "file_keys.h"
+#include "stack_numbers.h"
 
 namespace antiphon::lora {
 namespace {
@@ -31,8 +32,6 @@ struct Change {
     return sum;
   }
 };
-
-std::string last_of(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 
 // The end of a path, of as many names as `like` has.
 std::string end_of(const std::string& path, const std::string& like) {
@@ -56,7 +55,9 @@ class Stacking {
       if (!take(tensor)) tensors.push_back(tensor);
     if (auto why = why_not(); !why.empty()) return why;
     for (const auto& [site, change] : changes_) write(change, tensors);
-    put_numbers(), put_targets();
+    std::map<std::string, int64_t> ranks;
+    for (const auto& [site, change] : changes_) ranks[site] = change.rank();
+    put_stack_numbers(file_.config, ranks), put_targets();
     file_.tensors = std::move(tensors);
     return {};
   }
@@ -65,7 +66,7 @@ class Stacking {
   std::optional<Stack> stack_of(const std::string& site) const {
     const auto parameter = names_.to_parameter(site + kWeightEnd);
     const auto stack = parameter ? weights::stack_with(names_, *parameter) : std::nullopt;
-    return stack && !stack->is_of_experts() ? stack : std::nullopt;
+    return stack && !stack->is_of_experts() ? stack : std::nullopt;  // of these experts.h knows
   }
 
   // Whether it is a factor of a part of a stack.
@@ -114,21 +115,6 @@ class Stacking {
     if (change.lengths.front().defined()) out.emplace_back(key + kLengths, at::cat(change.lengths));
   }
 
-  // Ranks of stacks, and the alphas that leave the scale as it was: by the last name if all of that name agree.
-  void put_numbers() {
-    std::map<std::string, std::set<int64_t>> ranks;
-    for (const auto& [site, change] : changes_) ranks[last_of(site)].insert(change.rank());
-    auto& config = file_.config;
-    const auto r = config.at("r").get<double>(), alpha = config.at("lora_alpha").get<double>();
-    for (const auto& [site, change] : changes_) {
-      const double times = static_cast<double>(change.rank()) / r;
-      if (times == 1) continue;
-      const auto name = ranks[last_of(site)].size() == 1 ? last_of(site) : site;
-      config["rank_pattern"][name] = change.rank();
-      config["alpha_pattern"][name] = alpha * (config.value("use_rslora", false) ? std::sqrt(times) : times);
-    }
-  }
-
   void put_targets() {
     std::set<std::string> targets;
     for (const auto& target : file_.config.at("target_modules")) {
@@ -149,6 +135,9 @@ class Stacking {
 
 }  // namespace
 
-std::string into_stacks(AdapterFile& file, const StackedPart& stacks) { return Stacking(file, stacks).run(); }
+std::string into_stacks(AdapterFile& file, const StackedPart& stacks) {
+  auto why = Stacking(file, stacks).run();
+  return why.empty() ? into_experts(file, stacks) : why;
+}
 
 }  // namespace antiphon::lora

@@ -30,6 +30,7 @@ double alpha_of(const json& config, const std::string& site) {
 // What PEFT has one value of.
 std::string why_not(const json& whole, const AdapterFile& part) {
   if (part.config.value("bias", "none") != "none") return part.path + " trains biases, too";
+  if (!part.config.value(kPeftParameters, json::array()).empty()) return part.path + " changes experts";
   for (const auto* key : {"use_dora", "use_rslora"})
     if (!whole.is_null() && whole[key] != part.config[key])
       return fmt::format("{} of {} is {}, of another part {}", key, part.path, part.config[key].dump(),
@@ -50,12 +51,13 @@ std::string join(AdapterFile& whole, const AdapterFile& part,
   }
   for (const auto& [key, tensor] : part.tensors) {
     const auto [own, end] = divided(key);
+    if (key.ends_with(kPeftTokens)) return part.path + " trains rows of tokens, too";
     if (own.empty() && !end.starts_with("lora_")) return fmt::format("{}: '{}' is not LoRA's", part.path, key);
     const auto site = in_whole(own);
     if (end.ends_with(kLengths.substr(1)) && at::count_nonzero(tensor).item<int64_t>() == 0)
       return part.path + ": dora begins when it is trained; export the folder of a run";
     whole.tensors.emplace_back(kPeftPrefix + site + (own.empty() ? "." : "") + end, tensor);
-    if (!end.ends_with(kFactorA.substr(1))) continue;
+    if (!end.ends_with(kFactorA.substr(1)) && end != kEmbeddingA) continue;
     auto& sites = config["target_modules"];
     if (std::ranges::count(sites, json(site)) > 0) return fmt::format("two methods change {}", site);
     sites.push_back(site);

@@ -6,7 +6,8 @@
 
 namespace antiphon::lora {
 
-// Of PEFT's LoraConfig, for an adapter with these options.
-ForeignKeys lora_keys(const LoraOptions& options);
+// Of PEFT's LoraConfig, for an adapter with these options; `of_tied`: one that changes a head, or an embedding, that is
+// both.
+ForeignKeys lora_keys(const LoraOptions& options, bool of_tied);
 
 }  // namespace antiphon::lora

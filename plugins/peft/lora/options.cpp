@@ -34,11 +34,18 @@ const config::Table<LoraOptions>& lora_table() {
                   "neither is zero, their product is; pissa: what the weight's largest singular values make of it is "
                   "trained, the rest stays (Meng et al. 2024)",
                   {.choices = {"kaiming", "gaussian", "xavier", "orthogonal", "pissa"}})
+              .field("pissa_niter", &O::pissa_niter,
+                     "of init = \"pissa\": subspace iterations of a randomised SVD (Halko et al. 2009), as PEFT's "
+                     "pissa_niter_N; 0: the SVD itself",
+                     {.min = 0, .max = 1000})
               .field("bias", &O::bias,
                      "biases of the part that are trained, too: none, all, or lora_only: of the targets",
                      {.choices = {"none", "all", "lora_only"}}))
           .field("modules_to_save", &O::modules_to_save,
-                 "modules of the part that are trained themselves, by the ends of their names: \"lm_head\", \"norm\""));
+                 "modules of the part that are trained themselves, by the ends of their names: \"lm_head\", \"norm\"")
+          .field("trainable_token_indices", &O::trainable_token_indices,
+                 "ids of tokens whose rows of the embedding are trained, and of a head that is the embedding; or a "
+                 "table of such lists: { embed_tokens = [5], lm_head = [5, 6] }"));
   return *table;
 }
 
@@ -52,8 +59,14 @@ void LoraOptions::read_pretrained(const PretrainedConfig& pretrained) {
                 {"alpha_pattern", "alpha_pattern"},
                 {"target_modules", "targets"},
                 {"modules_to_save", "modules_to_save"},
+                {"trainable_token_indices", "trainable_token_indices"},
                 {"bias", "bias"}},
                lora_table(), *this);
+}
+
+nlohmann::json token_indices(const LoraOptions& options) {
+  if (!options.trains_tokens()) return {};
+  return nlohmann::json::parse(config::to_json(options.trainable_token_indices));
 }
 
 SiteNumbers::SiteNumbers(std::string key, const config::Value& table, double least, bool whole)

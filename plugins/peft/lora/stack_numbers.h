@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <set>
+#include <string>
 
 #include <antiphon/component/adapter_file.h>
 
@@ -24,5 +25,9 @@ class StackNumbers {
   const nlohmann::json attached_;
   std::map<std::string, std::set<std::string>> used_;  // by pattern
 };
+
+// Says the ranks of changes, by the stacks' sites, and the alphas that leave the scale as it was: by the last name if
+// all of that name agree.
+void put_stack_numbers(nlohmann::json& config, const std::map<std::string, int64_t>& ranks);
 
 }  // namespace antiphon::lora

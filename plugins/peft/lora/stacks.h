@@ -11,7 +11,7 @@
 namespace antiphon::lora {
 
 // As Peft::stack_layers(). What cannot be said exactly: what is not LoRA's factors, ranks of their own for some layers,
-// lengths of some rows only.
+// lengths of some rows only; what experts.h says of experts.
 std::string into_stacks(AdapterFile& file, const StackedPart& stacks);
 
 // As Peft::unstack_layers(), for what `lora` is attached to. Error(weights) for another scale, a rank that fits neither

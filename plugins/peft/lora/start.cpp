@@ -10,13 +10,11 @@
 #include <cmath>
 
 #include "adapter.h"
+#include "lowrank_svd.h"
+#include "start.h"
 
 namespace antiphon::lora {
 namespace {
-
-struct Factors {
-  at::Tensor a, b;
-};
 
 // Both are unlike zero and their product is: each takes other rows of an orthogonal matrix.
 Factors orthogonal(const LoraShape& shape, const at::Generator& generator) {
@@ -27,14 +25,27 @@ Factors orthogonal(const LoraShape& shape, const at::Generator& generator) {
           normal(shape.rank / 2, shape.out).t().mm(half(1)) / 10.0};
 }
 
+Svd largest(const LoraShape& shape, const at::Tensor& weight, const at::Generator& generator) {
+  if (shape.svd_iterations > 0) return svd_lowrank(weight, shape.rank, shape.svd_iterations, generator);
+  const auto [u, s, vh] = at::linalg_svd(weight, /*full_matrices=*/false);
+  return {u.slice(1, 0, shape.rank), s.slice(0, 0, shape.rank), vh.slice(0, 0, shape.rank).t()};
+}
+
 // The largest singular values and vectors of the weight: scale · B A is its best approximation of this rank.
-Factors principal(const LoraShape& shape, const at::Tensor& weight) {
-  const auto [u, s, v] = at::linalg_svd(weight, /*full_matrices=*/false);
-  const auto root = (s.slice(0, 0, shape.rank) / shape.scale).sqrt();
-  return {root.unsqueeze(1) * v.slice(0, 0, shape.rank), u.slice(1, 0, shape.rank) * root};
+Factors principal(const LoraShape& shape, const at::Tensor& weight, const at::Generator& generator) {
+  const auto [u, s, v] = largest(shape, weight, generator);
+  const auto root = (s / shape.scale).sqrt();
+  return {root.unsqueeze(1) * v.t(), u * root};
 }
 
 }  // namespace
+
+Factors drawn(const LoraShape& shape, const at::Generator& generator) {
+  const auto normal = [&] { return at::randn({shape.rank, shape.in}, generator); };
+  if (shape.init == "gaussian") return {normal() / static_cast<double>(shape.rank), {}};
+  if (shape.init == "xavier") return {normal() * std::sqrt(2 / static_cast<double>(shape.rank + shape.in)), {}};
+  return shape.init == "orthogonal" ? orthogonal(shape, generator) : Factors();
+}
 
 void LoraAdapter::start(const LinearBase& base, nn::Linear& layer, at::Generator generator) {
   if (a_.numel() == 0 || b_.numel() == 0) return;  // another process has it
@@ -50,17 +61,11 @@ void LoraAdapter::start(const LinearBase& base, nn::Linear& layer, at::Generator
   const auto put_b = [&](at::Tensor& b, const at::Tensor& whole) {
     b.copy_(whole.narrow(0, first_output_, b.size(0)));
   };
-  if (shape_.init == "gaussian")
-    put_a(a_, at::randn({shape_.rank, shape_.in}, generator) / static_cast<double>(shape_.rank));
-  if (shape_.init == "xavier")
-    put_a(a_,
-          at::randn({shape_.rank, shape_.in}, generator) * std::sqrt(2 / static_cast<double>(shape_.rank + shape_.in)));
-  if (shape_.init == "orthogonal") {
-    const auto [a, b] = orthogonal(shape_, generator);
-    put_a(a_, a), put_b(b_, b);
-  }
+  const auto random = drawn(shape_, generator);
+  if (random.a.defined()) put_a(a_, random.a);
+  if (random.b.defined()) put_b(b_, random.b);
   if (shape_.init == "pissa") {
-    const auto [a, b] = principal(shape_, nn::whole_of_parts(weight, layer));
+    const auto [a, b] = principal(shape_, nn::whole_of_parts(weight, layer), generator);
     put_a(a_, a), put_b(b_, b), put_a(a_start_, a), put_b(b_start_, b);
   }
   if (shape_.dora) magnitude_.copy_(base.over_inputs(matrix(weight).square().sum(1)).sqrt());

@@ -115,7 +115,7 @@ class ParallelAdapters : public Peft, private Module {
             .unknown_refused = true};
   }
   Names compared_keys() const override { return {"bottleneck", "scale", "activation"}; }
-  bool can_merge() const override { return false; }
+  std::string why_not_merged() const override { return "its changes are functions that are not linear"; }
   void merge() override { adapters_.merge(); }
 
  private:

@@ -113,7 +113,7 @@ class PrefixTuning : public Peft, private Module {
   std::vector<std::string> compared_keys() const override {
     return {"num_virtual_tokens", "num_layers", "num_attention_heads", "token_dim"};
   }
-  bool can_merge() const override { return false; }
+  std::string why_not_merged() const override { return "it puts keys and values before those of a text"; }
   void merge() override {
     fail(ErrorKind::config, "prefix_tuning: keys and values of every sequence cannot become part of the weights",
          "use the adapter's folder beside the model");

@@ -92,7 +92,7 @@ class Ptuning : public Peft, private Module {
         .unknown_refused = true};
   }
   std::vector<std::string> compared_keys() const override { return {"num_virtual_tokens", "token_dim"}; }
-  bool can_merge() const override { return false; }
+  std::string why_not_merged() const override { return "it puts virtual tokens before a text"; }
   void merge() override {
     fail(ErrorKind::config, "ptuning: virtual tokens cannot become part of the weights",
          "use the adapter's folder beside the model");

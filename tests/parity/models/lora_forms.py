@@ -43,9 +43,9 @@ def table(folder, options, weights="", rank=RANK, alpha=ALPHA):
     return model_table(folder, trainable=False) + f'[[llm.peft]]\nplugin = "lora"\nrank = {rank}\nalpha = {alpha}\n{weights}{options}\n'
 
 
-def in_peft(folder, seed=41, **settings):
+def in_peft(folder, seed=41, base=None, **settings):
     """Moved off its start, everything that is trained."""
-    model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), LoraConfig(**{**dict(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0), **settings})).eval()
+    model = get_peft_model(base or LlamaForCausalLM.from_pretrained(folder), LoraConfig(**{**dict(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0), **settings})).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -243,7 +243,7 @@ def refusals(bench, folder, tied):
             ("a regular expression for a part of names", "targets = 'q_proj'", "", "from beginning to end"), ("a malformed one", "targets = '(q_proj'", "", "regular expression"),
             ("a number for targets", "targets = 3", "", "list of names"), ("biases that were trained", 'targets = ["q_proj"]\nbias = "none"', written_by(bench, in_peft(folder, target_modules=["q_proj"], bias="lora_only")), "bias"),
             ("a head that was trained", 'targets = ["q_proj"]\nmodules_to_save = []', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "modules_to_save"),
-            ("another module than was trained", 'targets = ["q_proj"]\nmodules_to_save = ["embed_tokens"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "missing"),
+            ("another module than was trained", 'targets = ["q_proj"]\nmodules_to_save = ["embed_tokens"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "has other values than the model"),
             ("nothing to leave out", q + '\nexclude_modules = ["q_porj"]', "", "did you mean"),
             ("nothing left", q + '\nexclude_modules = ["q_proj"]', "", "no site is left"), ("a layer that is not there", q + "\nlayers_to_transform = [1, 7]", "", "layer 7"),
             ("layers beside an expression", "targets = '.*q_proj'\nlayers_to_transform = [1]", "", "beside a regular expression"), ("layers_pattern alone", q + '\nlayers_pattern = ["layers"]', "", "without layers_to_transform"),

@@ -10,7 +10,7 @@ namespace antiphon::fixture {
 namespace language_model {
 namespace {
 
-enum class Fault { none, sees_future, ignores_rows, counts_from_one, turned_head, sums_in_place };
+enum class Fault { none, sees_future, ignores_rows, counts_from_one, turned_head, sums_in_place, loses_change };
 
 struct Options : backbone::DecoderLmOptions {
   Options() { vocab_size = 64, hidden_size = 16, intermediate_size = 32, num_layers = 2, num_heads = 2; }
@@ -64,6 +64,9 @@ class SmallLm : public backbone::DecoderLm {
   at::Tensor head_weight() override {
     return fault == Fault::turned_head ? DecoderLm::head_weight().t() : DecoderLm::head_weight();
   }
+  AddedProducts added_products(const at::Tensor& hidden_nd) override {
+    return fault == Fault::loses_change ? AddedProducts() : DecoderLm::added_products(hidden_nd);
+  }
 };
 
 template <Fault fault>
@@ -81,6 +84,7 @@ void add_language_models(plugin::Registrar& registrar) {
   add<Fault::ignores_rows>(registrar, "ignores_rows", "sequence i goes into row i of the cache");
   add<Fault::counts_from_one>(registrar, "counts_from_one", "positions begin with 1");
   add<Fault::turned_head>(registrar, "turned_head", "the head is [hidden_size, vocab_size]");
+  add<Fault::loses_change>(registrar, "loses_change", "what a method adds to the head is not trained");
   add<Fault::sums_in_place>(registrar, "sums_in_place", "a text's tensor is changed where it is");
 }
 

@@ -45,7 +45,7 @@ class Gain : public Peft, private Module {
     return {.other = {"peft_type", "base_model_name_or_path"}, .unknown_refused = true};
   }
   std::vector<std::string> compared_keys() const override { return {}; }
-  bool can_merge() const override { return fault != Fault::denies_merging; }
+  std::string why_not_merged() const override { return fault == Fault::denies_merging ? "it says so" : ""; }
   void merge() override { adapters_.merge(); }
 
  private:

@@ -21,7 +21,7 @@ struct ConformerOptions {
 struct ConformerPass {
   at::Tensor positions;   // [2t - 1, hidden_size], from t - 1 down to 1 - t: relative_positions()
   at::Tensor padding_nt;  // true after the end of a sequence; undefined: all are of length t
-  bool training = false;  // applies dropout, and normalizes by the batch's statistics (batch_norm.h)
+  bool training = false;  // applies dropout, and normalizes by the batch's statistics (but see batch_norm.h)
 };
 
 // Alternating sine and cosine of each distance, from length - 1 down to 1 - length: [2 length - 1, hidden_size], in the

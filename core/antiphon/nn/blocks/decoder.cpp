@@ -157,6 +157,10 @@ at::Tensor DecoderLayer::left(const at::Tensor& x_td, int64_t tokens) const {
 
 Decoder::Decoder(const DecoderOptions& options)
     : options_(options),
+      embedding_table_([this](const at::Tensor& ids) { return stored_rows(ids, false); }, options.vocab_size,
+                       options.hidden_size, /*is_head=*/false, options.tie_embeddings),
+      head_table_([this](const at::Tensor& ids) { return stored_rows(ids, true); }, options.vocab_size,
+                  options.hidden_size, /*is_head=*/true, options.tie_embeddings),
       norm_(options.norm, options.hidden_size, options.norm_eps),
       rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling,
             options.rope_axes) {
@@ -171,14 +175,19 @@ Decoder::Decoder(const DecoderOptions& options)
   add("norm", norm_);
   if (!options.tie_embeddings)
     add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002, Role::embedding);
+  embedding_table_.weight = &embed_tokens_, head_table_.weight = options.tie_embeddings ? &embed_tokens_ : &lm_head_;
+  add("embed_tokens", embedding_table_), add("lm_head", head_table_);
+}
+
+// Of the embedding or of the head, which may be one.
+at::Tensor Decoder::stored_rows(const at::Tensor& ids, bool of_head) const {
+  if (quantized_head_ && (of_head || options_.tie_embeddings))
+    return quantized_head_->rows(ids, norm_.weight().scalar_type());
+  return at::embedding(of_head && !options_.tie_embeddings ? lm_head_ : embed_tokens_, ids);
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
-  const auto rows_of = [&](const at::Tensor& rows) {
-    if (options_.tie_embeddings && quantized_head_)
-      return scaled(quantized_head_->rows(rows, norm_.weight().scalar_type()));
-    return scaled(at::embedding(embed_tokens_, rows));
-  };
+  const auto rows_of = [&](const at::Tensor& rows) { return scaled(embedding_table_.rows(rows)); };
   return by_.group ? rows_of_part(ids, {first_token_, embed_tokens_.size(0)}, rows_of) : rows_of(ids);
 }
 
@@ -194,7 +203,12 @@ at::Tensor Decoder::head_weight() const {
   return options_.tie_embeddings ? embed_tokens_ : lm_head_;
 }
 
-at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const { return options_.logits.applied(products(hidden_nd)); }
+at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
+  const auto added = added_products(hidden_nd);
+  auto y = products(hidden_nd);
+  if (added.inner_nr.defined()) y = y + nn::linear(added.inner_nr, added.outer_vr);
+  return options_.logits.applied(added.with_columns(y));
+}
 
 at::Tensor Decoder::products(const at::Tensor& hidden_nd) const {
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
@@ -235,7 +249,7 @@ at::Tensor Decoder::entered(DecoderInput& input, const std::shared_ptr<RouterLos
     const auto all = stage_->received({rows, options_.hidden_size}, input.x_td.options(), losses);
     return without_later(all, input.added, begin);
   }
-  const bool learns = by_.learns_before || embed_tokens_.requires_grad();
+  const bool learns = by_.learns_before || learns_to_read();
   if (slices_.all) return slice_of_sum(input.x_td, slices_.in_all(tokens), *slices_.all, learns);
   return by_.experts && learns ? wanting_gradient(input.x_td) : input.x_td;
 }

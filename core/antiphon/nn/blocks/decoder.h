@@ -1,6 +1,7 @@
 // One causal transformer for all backbones; a plugin turns its config.json into these options.
 #pragma once
 #include <antiphon/component/language_model.h>
+#include <antiphon/component/token_table.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/rope.h>
 #include <antiphon/nn/blocks/block_mlp.h>
@@ -103,6 +104,7 @@ class Decoder : public Module {
   // Dequantised if the head is quantised.
   at::Tensor head_weight() const;
   at::Tensor logits(const at::Tensor& hidden_nd) const;
+  AddedProducts added_products(const at::Tensor& hidden_nd) const { return head_table_.added(hidden_nd); }
   // Keeps the linear layers as `format` (Linear::quantize), and the head, with tied embeddings, as int8; beside nf4 as
   // it is.
   Quantization quantize(const std::string& format);
@@ -119,6 +121,9 @@ class Decoder : public Module {
   void check_contexts(config::Problems& problems) const;
   void check_experts(config::Problems& problems) const;
   void check_stages(config::Problems& problems) const;
+  void check_tables(config::Problems& problems) const;
+  bool learns_to_read() const { return embed_tokens_.requires_grad() || embedding_table_.learns_to_read(); }
+  at::Tensor stored_rows(const at::Tensor& ids, bool of_head) const;
   at::Tensor scaled(const at::Tensor& x) const;
   at::Tensor products(const at::Tensor& hidden_nd) const;
   void deal_out();
@@ -128,6 +133,7 @@ class Decoder : public Module {
   std::shared_ptr<RouterLosses> router_losses(const DecoderInput& input) const;
   DecoderOptions options_;
   at::Tensor embed_tokens_, lm_head_;
+  TokenTable embedding_table_, head_table_;
   std::shared_ptr<const QuantizedWeight> quantized_head_;
   std::vector<std::unique_ptr<DecoderLayer>> layers_;
   Norm norm_;

@@ -43,6 +43,7 @@ void Decoder::share(const SharedBy& by) {
   by_ = by, slices_ = {by.group, by.contexts, by.slices};
   config::Problems problems;
   check_parts(problems), check_contexts(problems), check_experts(problems), check_stages(problems);
+  check_tables(problems);
   problems.throw_if_any();
   if (by.group) divide();
   for (auto& layer : layers_) {
@@ -104,6 +105,13 @@ void Decoder::check_stages(config::Problems& problems) const {
                  fmt::format("choose numbers that add up to {}, or leave it out", options_.num_layers));
 }
 
+void Decoder::check_tables(config::Problems& problems) const {
+  if ((!by_.group && !by_.stages) || (embedding_table_.adapters.empty() && head_table_.adapters.empty())) return;
+  const std::string key = by_.group ? "parallel.tensor" : "parallel.pipeline";
+  problems.add({}, "changes of the embedding or of the head by a method of fine-tuning are not divided by " + key,
+               "use " + key + " = 1, or leave them out of `targets` and trainable_token_indices");
+}
+
 void Decoder::divide() {
   const auto tokens = part_of(options_.vocab_size, by_.group->rank(), by_.group->size());
   first_token_ = tokens.begin;
@@ -123,7 +131,7 @@ std::vector<int64_t> Decoder::dealt_out() const {
 std::vector<PipelineStage::Range> Decoder::ranges() {
   std::vector<PipelineStage::Range> ranges;
   int64_t block = 0;
-  bool before = by_.learns_before || embed_tokens_.requires_grad();
+  bool before = by_.learns_before || learns_to_read();
   for (const auto size : dealt_out()) {
     ranges.push_back({block, block + size, before});
     for (; block < ranges.back().end; ++block) before |= learns(*layers_[static_cast<size_t>(block)]);

@@ -117,6 +117,33 @@ TEST_CASE("heads that a number of processes does not divide are refused") {
   CHECK(run_group(3, "member cannot share") == 0);
 }
 
+TEST_CASE("changes of the embedding and of the head are not divided") {
+  CHECK(run_group(2, "member has changed tables") == 0);
+}
+
+TEST_CASE("member has changed tables", "[.]") {
+  struct Nothing : TableAdapter {
+    at::Tensor read(const at::Tensor&, const at::Tensor& x_nd) override { return x_nd; }
+    AddedProducts written(const at::Tensor&, const Rows&) override { return {}; }
+    at::Tensor merged(const at::Tensor& table_vd) const override { return table_vd; }
+  };
+  comm::Group group(my_place());
+  for (const size_t table : {0, 1})
+    for (const bool stages : {false, true}) {
+      Decoder decoder(options_with(false));
+      decoder.tables()[table].table->adapters.push_back(std::make_shared<Nothing>());
+      SharedBy by{.group = stages ? nullptr : &group, .slices = stages ? nullptr : &group};
+      if (stages) by.stages = &group;
+      try {
+        decoder.share(by);
+        FAIL("it shared");
+      } catch (const Error& error) {
+        CHECK(std::string(error.what()).find(stages ? "parallel.pipeline" : "parallel.tensor") != std::string::npos);
+      }
+    }
+  group.wait_for_all();
+}
+
 TEST_CASE("member cannot share", "[.]") {
   comm::Group group(my_place());
   Decoder decoder(options_with(true));

@@ -25,11 +25,19 @@ namespace {
        guess.empty() ? "name some of these in `targets`" : "did you mean '" + guess + "'?");
 }
 
+bool is_end(const std::string& target, const std::string& path) {
+  return target == path || (path.size() > target.size() && path.ends_with("." + target));
+}
+
+// Tables of tokens are meant by name alone.
+bool matches_site(const std::string& target, const Site& site) {
+  return site.table ? is_end(target, site.path) : matches_target(target, site.path);
+}
+
 }  // namespace
 
 bool matches_target(const std::string& target, const std::string& path) {
-  if (target == "all-linear" || target == path || glob_match(target, path)) return true;
-  return path.size() > target.size() && path.ends_with("." + target);
+  return target == "all-linear" || is_end(target, path) || glob_match(target, path);
 }
 
 std::vector<Site> matching_sites(const std::string& plugin, const std::vector<std::string>& targets,
@@ -39,7 +47,7 @@ std::vector<Site> matching_sites(const std::string& plugin, const std::vector<st
   for (const auto& site : sites) {
     bool hit = false;
     for (const auto& target : targets)
-      if (matches_target(target, site.path)) unmatched.erase(target), hit = true;
+      if (matches_site(target, site)) unmatched.erase(target), hit = true;
     if (hit) hits.push_back(site);
   }
   if (!unmatched.empty()) fail_unmatched(plugin, unmatched, sites);

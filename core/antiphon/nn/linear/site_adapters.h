@@ -11,7 +11,8 @@ namespace antiphon::nn {
 // PEFT's rule: the whole name or its end after a dot; a glob is matched against the whole name; "all-linear": every
 // site.
 bool matches_target(const std::string& target, const std::string& path);
-// The sites that some target matches. Error(config) naming `plugin` if a target matches none.
+// The sites that some target matches, tables of tokens by name alone. Error(config) naming `plugin` if a target matches
+// none.
 std::vector<Site> matching_sites(const std::string& plugin, const std::vector<std::string>& targets,
                                  const std::vector<Site>& sites);
 // The targets as PEFT's files name them, by suffix or whole name: globs are expanded to the sites that they matched.

@@ -30,16 +30,25 @@ Names listed(const std::string& where, const config::Value& value) {
        fmt::format("write {} = [\"q_proj\", \"v_proj\"]", where.substr(where.rfind(' ') + 1)));
 }
 
-// The sites of a text or a list.
+// An expression that is about layers may match a table, too; chosen is one whose name is in its text.
+bool names(const std::string& regex, const Site& site) {
+  return !site.table || regex.find(site.path.substr(site.path.rfind('.') + 1)) != std::string::npos;
+}
+
+// The sites of a text or a list. `all_tables`: and all tables that a text matches.
 std::vector<Site> matching(const std::string& plugin, const char* key, const config::Value& value,
-                           const std::vector<Site>& sites) {
+                           const std::vector<Site>& sites, bool all_tables) {
   const auto where = fmt::format("{}: {}", plugin, key);
   const auto* regex = value.get_if<std::string>();
   if (!regex) return matching_sites(plugin, listed(where, value), sites);
-  if (*regex == "all-linear") return sites;
-  const NamePattern pattern(where, *regex);
   auto hits = sites;
-  std::erase_if(hits, [&](const Site& site) { return !pattern.matches(site.path); });
+  if (*regex == "all-linear") {
+    std::erase_if(hits, [](const Site& site) { return site.table != nullptr; });
+    return hits;
+  }
+  const NamePattern pattern(where, *regex);
+  std::erase_if(hits,
+                [&](const Site& site) { return !pattern.matches(site.path) || !(all_tables || names(*regex, site)); });
   if (hits.empty())
     fail(ErrorKind::config,
          fmt::format("{}: no whole name of the {} sites matches the regular expression {}; the first is called {}",
@@ -67,6 +76,9 @@ void keep_layers(const std::string& plugin, const SiteChoice& choice, std::vecto
   if (choice.targets.get_if<std::string>())
     fail(ErrorKind::config, plugin + ": layers_to_transform beside a regular expression",
          "say the layers in the expression, or list the targets");
+  if (const auto table = std::ranges::find_if(sites, &Site::table); table != sites.end())
+    fail(ErrorKind::config, fmt::format("{}: layers_to_transform beside {}, which is in no layer", plugin, table->path),
+         "name the table in a [[peft]] of its own, or the layers in globs: \"model.layers.0.*q_proj\"");
   std::set<int64_t> unmatched(choice.layers.begin(), choice.layers.end());
   std::erase_if(sites, [&](const Site& site) {
     const auto layer = layer_of(site.path, choice.layers_pattern);
@@ -106,8 +118,9 @@ bool NamePattern::matches(const std::string& path) const {
 }
 
 std::vector<Site> chosen_sites(const std::string& plugin, const SiteChoice& choice, const std::vector<Site>& sites) {
-  auto chosen = matching(plugin, "targets", choice.targets, sites);
-  if (!is_empty(choice.exclude)) leave_out(chosen, matching(plugin, "exclude_modules", choice.exclude, sites));
+  auto chosen = matching(plugin, "targets", choice.targets, sites, /*all_tables=*/false);
+  if (!is_empty(choice.exclude))
+    leave_out(chosen, matching(plugin, "exclude_modules", choice.exclude, sites, /*all_tables=*/true));
   std::erase_if(chosen, [&](const Site& site) {
     return std::ranges::any_of(choice.whole,
                                [&](const auto& module) { return trained_whole(module, site.path + "."); });

@@ -32,7 +32,8 @@ class NamePattern {
 
 struct SiteChoice {
   // A text: a regular expression over whole names, or "all-linear". A list: last parts of names, or globs over whole
-  // names. Empty: nothing.
+  // names. Empty: nothing. Tables of tokens are chosen by a list that names them, or a text that has the last part of
+  // their name and matches.
   config::Value targets, exclude;
   // Of the chosen sites those in these layers, if any are named. The number of a layer is the first one in a name, or
   // the one behind one of these names.

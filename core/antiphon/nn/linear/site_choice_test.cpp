@@ -4,6 +4,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/component/token_table.h>
 
 using namespace antiphon;
 using namespace antiphon::nn;
@@ -51,6 +52,36 @@ TEST_CASE("sites: a list names ends and globs, a text is a regular expression ov
   CHECK_THAT(refused({.targets = 3}), ContainsSubstring("expected a list of names"));
   CHECK_THAT(refused({.targets = List{"q_proj", 3}}), ContainsSubstring("expected a list of names"));
   CHECK_THAT(refused({.targets = List{"q_porj"}}), ContainsSubstring("did you mean 'q_proj'"));
+}
+
+TEST_CASE("sites: tables of tokens are chosen by their names, or by a regular expression that has them") {
+  TokenTable embedding({}, 10, 4, /*is_head=*/false, /*tied=*/false), head({}, 10, 4, /*is_head=*/true, /*tied=*/false);
+  auto places = llama_sites();
+  places.push_back({"model.embed_tokens", nullptr, &embedding}), places.push_back({"lm_head", nullptr, &head});
+  const auto tables = [&](const SiteChoice& choice) {
+    Names names;
+    for (const auto& site : chosen_sites("test", choice, places))
+      if (site.table) names.push_back(site.path);
+    return names;
+  };
+  CHECK(tables({.targets = List{"q_proj", "embed_tokens"}}) == Names{"model.embed_tokens"});
+  CHECK(tables({.targets = List{"lm_head", "model.embed_tokens"}}) == Names{"model.embed_tokens", "lm_head"});
+  CHECK(tables({.targets = ".*q_proj|lm_head"}) == Names{"lm_head"});
+  CHECK(tables({.targets = R"(model\.(embed_tokens|layers\.0\..*))"}) == Names{"model.embed_tokens"});
+  CHECK(tables({.targets = ".*"}).empty());
+  CHECK(tables({.targets = R"(model\..*)"}).empty());
+  CHECK(tables({.targets = "all-linear"}).empty());
+  CHECK(tables({.targets = List{"all-linear"}}).empty());
+  CHECK(tables({.targets = List{"*"}}).empty());
+  CHECK(tables({.targets = List{"lm_head", "q_proj"}, .exclude = List{"lm_head"}}).empty());
+  CHECK(tables({.targets = List{"q_proj", "embed_tokens", "lm_head"}, .exclude = R"(model\.[a-z_]*)"}) ==
+        Names{"lm_head"});
+  CHECK(tables({.targets = List{"q_proj", "lm_head"}, .whole = {"lm_head"}}).empty());
+  CHECK_THROWS_WITH(tables({.targets = List{"q_proj", "lm_head"}, .layers = {0}}),
+                    ContainsSubstring("layers_to_transform beside lm_head, which is in no layer"));
+  CHECK(tables({.targets = List{"q_proj", "lm_head"}, .exclude = List{"lm_head"}, .layers = {0}}).empty());
+  const SiteChoice both{.targets = List{"q_proj", "lm_head"}};
+  CHECK(chosen_names(both, chosen_sites("test", both, places)) == Names{"lm_head", "q_proj"});
 }
 
 TEST_CASE("sites: some are left out, and those within modules that are trained whole") {
