@@ -6,7 +6,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include <antiphon/base/error.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/test_folder.h>
 
@@ -14,6 +13,7 @@
 #include <map>
 
 #include "stacks.h"
+#include "test_adapter_error.h"
 
 using namespace antiphon;
 using namespace antiphon::weights;
@@ -158,13 +158,7 @@ void write_peft(const TestFolder& folder, int64_t rank, const std::string& more 
 }
 
 std::string adapter_error(const TestFolder& folder, Lora lora) {
-  try {
-    load(folder, lora);
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::weights);
-    return error.what();
-  }
-  return {};
+  return lora::adapter_error([&] { load(folder, lora); });
 }
 
 }  // namespace

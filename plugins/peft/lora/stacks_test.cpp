@@ -1,12 +1,12 @@
 // LoRA on matrices that a file holds as one and a module apart, in PEFT's files.
 #include "stacks.h"
+#include "test_adapter_error.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include <antiphon/base/error.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/test_folder.h>
 #include <antiphon/weights/test_stacked_layers.h>
@@ -107,13 +107,7 @@ LoadReport load(const TestFolder& folder, Lora& lora, const NameMap& names = kSt
 }
 
 std::string adapter_error(const TestFolder& folder, Lora lora) {
-  try {
-    load(folder, lora);
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::weights);
-    return error.what();
-  }
-  return {};
+  return lora::adapter_error([&] { load(folder, lora); });
 }
 
 }  // namespace

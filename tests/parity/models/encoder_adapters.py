@@ -3,27 +3,16 @@ gradient, and the adapters that we write in peft."""
 import json
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import CLIPVisionModel
 
 from . import tiny
 from .composed import FACTOR, POOL, Composition, ask, compare
 from .conversations import SAMPLES
-from .lora import plain
+from .lora import adapted, plain
 
 RANK, ALPHA = 3, 6
-
-
-def with_lora(model, targets, seed):
-    """The same with an update smaller than the base."""
-    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=targets)).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model
 
 
 def lora_table(folder, targets):
@@ -39,8 +28,8 @@ class Adapted(Composition):
         (f / "tower").mkdir()
         tiny.clip(f / "tower")
         self.images.save_pretrained(f / "tower")
-        self.dinov2 = with_lora(CLIPVisionModel.from_pretrained(f / "tower"), self.IMAGE, 61)
-        self.whisper = with_lora(self.whisper, self.AUDIO, 62)
+        self.dinov2 = adapted(CLIPVisionModel.from_pretrained(f / "tower"), dict(target_modules=self.IMAGE), RANK, ALPHA, seed=61)
+        self.whisper = adapted(self.whisper, dict(target_modules=self.AUDIO), RANK, ALPHA, seed=62)
         self.dinov2.save_pretrained(f / "tower_adapter")
         self.whisper.save_pretrained(f / "audio_adapter")
         generator = torch.Generator().manual_seed(63)

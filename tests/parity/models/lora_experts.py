@@ -3,12 +3,13 @@ training, files in both directions, merging; in every family with experts."""
 import json
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import load_file
 
 from . import tiny
 from .common import starting
 from .decoders import by_expert, model_table, reference, rows_of
+from .lora import adapted
 from .lora_forms import ALPHA, RANK, STEPS, TRAIN, adamw, trained, written_by
 
 GATE_UP, DOWN = "experts.gate_up_proj", "experts.down_proj"
@@ -20,16 +21,6 @@ CASES = {
     "what comes out of one layer": (dict(target_modules=[], target_parameters=["layers.1.mlp." + DOWN]), r".*\.1\..*\.experts\.\d+\.down_proj", "", True),
 }
 OF_MIXTRAL = {"(gate|up)_proj": "(w1|w3)", "down_proj": "w2"}
-
-
-def in_peft(base, settings, seed=43):
-    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, **settings)).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model
 
 
 def named(name):
@@ -67,7 +58,7 @@ def one(bench, plugin, name, settings, targets, options, exact):
         targets = targets.replace(theirs, ours)
     base = getattr(tiny, plugin)(folder)
     plain = {"logits": reference(base, rows)["logits"]}
-    model = in_peft(base, settings)
+    model = adapted(base, settings, RANK, ALPHA, seed=43)
     adapter, written = written_by(bench, model), bench.new_folder()
     theirs = reference(model.get_base_model(), rows)
     bench.check(f"{title}: it changes something", (theirs["logits"] - plain["logits"]).abs().max() > 5e-4 * plain["logits"].abs().max())
@@ -100,7 +91,7 @@ def one(bench, plugin, name, settings, targets, options, exact):
 
 def refusals(bench):
     folder, rows = bench.new_folder(), [[1, 2, 3]]
-    adapter = written_by(bench, in_peft(tiny.qwen3_moe(folder), dict(target_modules=[], target_parameters=[GATE_UP])))
+    adapter = written_by(bench, adapted(tiny.qwen3_moe(folder), dict(target_modules=[], target_parameters=[GATE_UP]), RANK, ALPHA, seed=43))
     slot = lambda options: model_table(folder, False, "qwen3_moe") + f'[[llm.peft]]\nplugin = "lora"\nrank = {RANK}\nalpha = {ALPHA}\nweights = "{adapter}"\n{options}\n'
     bench.refused("lora refuses experts of which gate alone has an adapter", "by more than the rank 0", "model", model=slot(r"targets = '.*\.experts\.\d+\.gate_proj'"), ids=rows)
     config = json.loads((adapter / "adapter_config.json").read_text())

@@ -53,6 +53,16 @@ inline void transpose(Eight (&x)[8]) {
 // b is read where no cache has it, and in pieces that the processor does not expect by itself.
 inline void expect_read(const void* from) { __builtin_prefetch(from); }
 
+// Eight columns of b become eight rows, of numbers that are read as if they were of type As.
+template <class As, class T>
+inline void read_columns(const T* b, int64_t stride, Eight (&x)[8]) {
+  for (int i = 0; i < 8; ++i) {
+    const T* from = b + i * stride;
+    x[i] = eight(reinterpret_cast<const As*>(from)), expect_read(from + kAhead * sizeof(As) / sizeof(T));
+  }
+  transpose(x);
+}
+
 // Columns of b that lie one after the other, b[k, j] at b[j * stride + k]: whole eights of k. How many those are.
 template <class T>
 inline int64_t pack_columns(const T* b, int64_t stride, int64_t depth, float* panel) {
@@ -60,11 +70,7 @@ inline int64_t pack_columns(const T* b, int64_t stride, int64_t depth, float* pa
   for (; k + 8 <= depth; k += 8)
     for (int j = 0; j < kColumns; j += 8) {
       Eight x[8];
-      for (int i = 0; i < 8; ++i) {
-        const T* from = b + (j + i) * stride + k;
-        x[i] = eight(from), expect_read(from + kAhead);
-      }
-      transpose(x);
+      read_columns<T>(b + j * stride + k, stride, x);
       for (int i = 0; i < 8; ++i) *reinterpret_cast<Eight*>(panel + (k + i) * kColumns + j) = x[i];
     }
   return k;
@@ -76,11 +82,7 @@ inline int64_t pack_pairs(const uint16_t* b, int64_t stride, int64_t depth, floa
   for (; k + 16 <= depth; k += 16)
     for (int j = 0; j < kColumns; j += 8) {
       Eight x[8];
-      for (int i = 0; i < 8; ++i) {
-        const uint16_t* from = b + (j + i) * stride + k;
-        x[i] = eight(reinterpret_cast<const float*>(from)), expect_read(from + 2 * kAhead);
-      }
-      transpose(x);
+      read_columns<float>(b + j * stride + k, stride, x);
       for (int i = 0; i < 8; ++i) {
         const auto pair = reinterpret_cast<EightWords>(x[i]);
         float* const row = panel + (k + 2 * i) * kColumns + j;
