@@ -28,8 +28,8 @@ std::vector<BeamSearch::Step> BeamSearch::next(const at::Tensor& logits) {
   if (!options_.remove_invalid_values.value_or(false) && !std::isfinite(own.max().item<float>()))
     fail(ErrorKind::data, kNotFinite, kNotFiniteRemedy);  // NaN is the largest
   const auto totals = scores_of_all(at::log_softmax(own, -1));
-  if (totals.max().item<float>() == -HUGE_VALF) return over_without_token();
   auto chosen = candidates(totals);
+  if (chosen.front().score == -HUGE_VALF) return over_without_token();
   finish_some(chosen, own);
   const bool over = std::ranges::all_of(chosen, &Candidate::ends) || (full() && options_.early_stopping == "true");
   auto steps = go_on(std::move(chosen), own);

@@ -40,10 +40,11 @@ at::Tensor have_none(const at::Tensor& rows) { return rows.amax(-1) == -HUGE_VAL
 
 // What the model itself gives no token is no matter of the options.
 at::Tensor processed(const at::Tensor& logits, const std::vector<TextSoFar>& texts, const GenerateOptions& options) {
-  const auto own = logits.to(at::kCPU, at::kFloat), rows = own.clone(at::MemoryFormat::Contiguous);
+  const auto rows = logits.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   process_rows(rows, texts, options);
   const auto left_none = have_none(rows);
-  if (left_none.any().item<bool>() && left_none.logical_and(have_none(own).logical_not()).any().item<bool>())
+  if (left_none.any().item<bool>() &&
+      left_none.logical_and(have_none(logits).to(at::kCPU).logical_not()).any().item<bool>())
     fail(ErrorKind::data, kNoToken, kNoTokenRemedy);
   return rows;
 }

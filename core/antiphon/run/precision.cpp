@@ -53,12 +53,13 @@ bool merge_adapters(model::MultimodalLm& model) {
   for (size_t i = 0; i < model.pefts().size(); ++i) {
     const auto& peft = model.pefts()[i];
     if (peft.owner_kind != model::PartKind::llm || !model.in_use(i)) continue;
-    if (const auto why = peft.why_not_merged(); !why.empty() && peft.sites > 0) {
+    const auto why = peft.why_not_merged();
+    if (!why.empty() && peft.sites > 0) {
       log::info(fmt::format("  [model.{}.peft.{}] and what follows it stay beside the weights: {}", peft.owner,
                             peft.index, why));
       break;
     }
-    if (peft.can_merge()) peft.method->merge(), merged = true;
+    if (why.empty()) peft.method->merge(), merged = true;
   }
   return merged;
 }

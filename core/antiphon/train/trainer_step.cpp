@@ -21,7 +21,6 @@
 #include <antiphon/train/out_of_memory.h>
 #include <antiphon/train/run_passes.h>
 #include <antiphon/train/schedule.h>
-#include <antiphon/train/separate_gradients.h>
 #include <antiphon/train/step_seed.h>
 #include <antiphon/train/trainer.h>
 
@@ -109,7 +108,6 @@ void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
     const bool scales = loss_scale_ && model_.lm().is_last_stage();  // the gradients that others send are scaled
     if (output.loss.requires_grad())
       torch::autograd::backward({scales ? output.loss * result.loss_scale : output.loss}, {});
-    separate_gradients(saved_);
     placement_.end_pass();
   }
   result.loss += output.loss.item<double>();

@@ -114,6 +114,7 @@ class OutOfExperts {
 }  // namespace
 
 bool out_of_experts(AdapterFile& file, Peft& lora, const StackedPart& stacks) {
+  if (file.config.value(kPeftParameters, nlohmann::json::array()).empty()) return false;
   return OutOfExperts(file, lora, stacks).run();
 }
 

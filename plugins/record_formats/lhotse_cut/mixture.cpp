@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace antiphon::lhotse_cut {
 namespace {
@@ -84,11 +86,14 @@ std::string make(const Mixture& mixture) {
   const auto& tracks = mixture.tracks;
   const auto rate = mixture.sample_rate;
   const bool is_measured = std::ranges::any_of(tracks, [](const Track& track) { return track.snr.has_value(); });
-  const double reference = is_measured ? sound_of(tracks[mixture.reference], rate).energy : 0;
+  std::optional<Sound> base;
+  if (is_measured) base = sound_of(tracks[mixture.reference], rate);
+  const double reference = base ? base->energy : 0;
   Audio out{rate, {}};
   for (size_t i = 0; i < tracks.size(); ++i) {
     if (!tracks[i].is_heard) continue;
-    const auto [samples, energy] = sound_of(tracks[i], rate);
+    const auto [samples, energy] =
+        base && i == mixture.reference ? *std::exchange(base, std::nullopt) : sound_of(tracks[i], rate);
     const auto gain = static_cast<float>(gain_of(mixture, i, energy, reference));
     const auto offset = static_cast<size_t>(samples_in(tracks[i].offset, rate));
     out.samples.resize(std::max(out.samples.size(), offset + samples.size()));
