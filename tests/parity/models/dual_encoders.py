@@ -8,8 +8,8 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from . import tiny
 from .common import starting
-from .encoder_adapters import lora_table, with_lora
-from .lora import plain
+from .encoder_adapters import ALPHA, RANK, lora_table
+from .lora import plain, with_random_lora
 from .whole_sizes import counted
 
 TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4, vocab_size=96, max_position_embeddings=12)
@@ -102,7 +102,7 @@ def adapted(bench, case, model, folder, rows, ids, objective, x, loss, sites):
     """LoRA of peft on both towers; changes the model."""
     table, adapters = f'from = "{folder}"\n', {}
     for seed, (slot, tower, name) in enumerate([("llm", model.text_model, "text_model"), ("streams.image.encoder", model.vision_model, "vision_model")]):
-        adapters[slot] = with_lora(tower, sites, 91 + seed)
+        adapters[slot] = with_random_lora(tower, dict(target_modules=sites), RANK, ALPHA, seed=91 + seed)
         adapters[slot].save_pretrained(folder / slot)
         table += f"{slot}.trainable = false\n{slot}.peft = {lora_table(folder / slot, sites)}\n"
     model.zero_grad()

@@ -10,7 +10,7 @@ from transformers import CLIPVisionModel
 from . import tiny
 from .composed import FACTOR, POOL, Composition, ask, compare
 from .conversations import SAMPLES
-from .lora import adapted, plain
+from .lora import plain, with_random_lora
 
 RANK, ALPHA = 3, 6
 
@@ -28,8 +28,8 @@ class Adapted(Composition):
         (f / "tower").mkdir()
         tiny.clip(f / "tower")
         self.images.save_pretrained(f / "tower")
-        self.dinov2 = adapted(CLIPVisionModel.from_pretrained(f / "tower"), dict(target_modules=self.IMAGE), RANK, ALPHA, seed=61)
-        self.whisper = adapted(self.whisper, dict(target_modules=self.AUDIO), RANK, ALPHA, seed=62)
+        self.dinov2 = with_random_lora(CLIPVisionModel.from_pretrained(f / "tower"), dict(target_modules=self.IMAGE), RANK, ALPHA, seed=61)
+        self.whisper = with_random_lora(self.whisper, dict(target_modules=self.AUDIO), RANK, ALPHA, seed=62)
         self.dinov2.save_pretrained(f / "tower_adapter")
         self.whisper.save_pretrained(f / "audio_adapter")
         generator = torch.Generator().manual_seed(63)

@@ -24,10 +24,10 @@ def peft_table(options, weights="", rank=5, alpha=12):
 
 
 def with_adapter(folder, settings, rank=5, alpha=12, seed=21):
-    return adapted(LlamaForCausalLM.from_pretrained(folder), settings, rank, alpha, seed)
+    return with_random_lora(LlamaForCausalLM.from_pretrained(folder), settings, rank, alpha, seed)
 
 
-def adapted(base, settings, rank=5, alpha=12, seed=21):
+def with_random_lora(base, settings, rank=5, alpha=12, seed=21):
     model = get_peft_model(base, LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, **settings)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def family(bench, plugin):
     folder, adapter, saved = bench.new_folder(), bench.new_folder(), bench.new_folder()
     base, rows, targets = getattr(tiny, plugin)(folder), rows_of([13, 6, 21]), LAYERS.get(plugin, LAYERS["qwen2"])
     plain_logits = reference(base, rows)["logits"]
-    model = adapted(base, dict(target_modules=targets))
+    model = with_random_lora(base, dict(target_modules=targets))
     model.save_pretrained(adapter)
     theirs = reference(base, rows)
     assert relative(theirs["logits"], plain_logits) > 1e-2

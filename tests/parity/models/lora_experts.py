@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from . import tiny
 from .common import starting
 from .decoders import by_expert, model_table, reference, rows_of
-from .lora import adapted
+from .lora import with_random_lora
 from .lora_forms import ALPHA, RANK, STEPS, TRAIN, adamw, trained, written_by
 
 GATE_UP, DOWN = "experts.gate_up_proj", "experts.down_proj"
@@ -58,7 +58,7 @@ def one(bench, plugin, name, settings, targets, options, exact):
         targets = targets.replace(theirs, ours)
     base = getattr(tiny, plugin)(folder)
     plain = {"logits": reference(base, rows)["logits"]}
-    model = adapted(base, settings, RANK, ALPHA, seed=43)
+    model = with_random_lora(base, settings, RANK, ALPHA, seed=43)
     adapter, written = written_by(bench, model), bench.new_folder()
     theirs = reference(model.get_base_model(), rows)
     bench.check(f"{title}: it changes something", (theirs["logits"] - plain["logits"]).abs().max() > 5e-4 * plain["logits"].abs().max())
@@ -91,7 +91,7 @@ def one(bench, plugin, name, settings, targets, options, exact):
 
 def refusals(bench):
     folder, rows = bench.new_folder(), [[1, 2, 3]]
-    adapter = written_by(bench, adapted(tiny.qwen3_moe(folder), dict(target_modules=[], target_parameters=[GATE_UP]), RANK, ALPHA, seed=43))
+    adapter = written_by(bench, with_random_lora(tiny.qwen3_moe(folder), dict(target_modules=[], target_parameters=[GATE_UP]), RANK, ALPHA, seed=43))
     slot = lambda options: model_table(folder, False, "qwen3_moe") + f'[[llm.peft]]\nplugin = "lora"\nrank = {RANK}\nalpha = {ALPHA}\nweights = "{adapter}"\n{options}\n'
     bench.refused("lora refuses experts of which gate alone has an adapter", "by more than the rank 0", "model", model=slot(r"targets = '.*\.experts\.\d+\.gate_proj'"), ids=rows)
     config = json.loads((adapter / "adapter_config.json").read_text())

@@ -5,7 +5,8 @@ from PIL import Image
 
 from .conversations import audio, image, named, text, turns
 from .curves import compared, learnt
-from .encoder_adapters import lora_table, with_lora
+from .encoder_adapters import ALPHA, RANK, lora_table
+from .lora import with_random_lora
 from .lora_forms import LR
 from .processors import write_wav
 from .whole_checks import LINEAR, lora_on
@@ -44,7 +45,7 @@ def connector_alone(reference):
 def lora_beside_it(reference):
     """On the language model."""
     folder = reference.new_folder()
-    with_lora(reference.parts(reference.model)[0], LINEAR, 93).save_pretrained(folder)
+    with_random_lora(reference.parts(reference.model)[0], dict(target_modules=LINEAR), RANK, ALPHA, seed=93).save_pretrained(folder)
     return reference.table(trainable=False, more=f"llm.peft = {lora_table(folder, LINEAR)}\n")
 
 

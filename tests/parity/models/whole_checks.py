@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from .common import isolated, relative, starting
 from .conversations import named, text
-from .encoder_adapters import lora_table, with_lora
-from .lora import plain
+from .encoder_adapters import ALPHA, RANK, lora_table
+from .lora import plain, with_random_lora
 from .whole_grids import Qwen3Vl, QwenPictures
 from .whole_models import EXACT, NEAR, on_disk
 
@@ -43,7 +43,7 @@ def lora_on(reference, model, folder, of_text):
     of_tower = reference.sites if reference.read_blocks is None else rf"(.*\.)?[{reference.read_blocks}]\..*({'|'.join(reference.sites)})"
     adapters, table = {}, ""
     for slot, part, ours, theirs, seed in [("llm", text, of_text, of_text, 81), (f"streams.{reference.stream}.encoder", tower, reference.sites, of_tower, 82)]:
-        adapters[slot] = with_lora(part, theirs, seed)
+        adapters[slot] = with_random_lora(part, dict(target_modules=theirs), RANK, ALPHA, seed=seed)
         adapters[slot].save_pretrained(folder / slot)
         reference.rename(folder / slot / "adapter_model.safetensors")
         table += f"{slot}.peft = {lora_table(folder / slot, ours)}\n"
