@@ -17,9 +17,9 @@
 #include <antiphon/media/audio/microphone.h>
 #include <antiphon/run/loaded_model.h>
 #include <antiphon/run/voice_activity.h>
+#include <antiphon/session/save.h>
 #include <antiphon/session/session.h>
 #include <chat/line_editor.h>
-#include <chat/save.h>
 #include <common/answer.h>
 #include <common/command.h>
 
@@ -91,7 +91,8 @@ class Chat {
     } else if (name == "/adapter") {
       choose(argument);
     } else if (name == "/save") {
-      save_conversation(session_.conversation(), argument);
+      if (argument.empty()) fail(ErrorKind::data, "no file is named", "/save FILE");
+      session::save_conversation(session_.conversation(), argument);
       log::info("saved in " + shown(argument));
     } else {
       if (name != "/help") log::info(fmt::format("there is no {}; there are:", shown(name)));

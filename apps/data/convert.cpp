@@ -4,11 +4,11 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/data/layouts/sample_json.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/run/run_config.h>
 #include <common/command.h>
 #include <data/record_writer.h>
-#include <data/sample_json.h>
 #include <data/sources.h>
 
 #include <algorithm>
@@ -48,13 +48,13 @@ void for_all(const std::vector<data::RecordSet>& sets, Visit visit) {
       with_context(fmt::format("{}:{}", shown(set.path().string()), set.line(i)), [&] { visit(set, i); });
 }
 
-Sample completed(const data::RecordSet& set, int64_t index, const Layout& layout) {
+Sample completed(const data::RecordSet& set, int64_t index, const data::Layout& layout) {
   auto sample = set.sample(index);
   layout.complete(sample);
   return sample;
 }
 
-int64_t add_all(const Input& input, const Layout& layout, RecordWriter& writer) {
+int64_t add_all(const Input& input, const data::Layout& layout, RecordWriter& writer) {
   int64_t count = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
     const auto sample = completed(set, index, layout);
@@ -66,7 +66,7 @@ int64_t add_all(const Input& input, const Layout& layout, RecordWriter& writer) 
   return count;
 }
 
-int64_t write_all(const Input& input, const Layout& layout, RecordWriter& writer) {
+int64_t write_all(const Input& input, const data::Layout& layout, RecordWriter& writer) {
   if (writer.is_table()) add_all(input, layout, writer), writer.all_said();
   return add_all(input, layout, writer);
 }
@@ -84,7 +84,7 @@ void check_media(const Sample& before, const Sample& after) {
 }
 
 // What was written is read again, and must say the same.
-void check_written(const Input& input, const Layout& layout, const RecordWriter& writer,
+void check_written(const Input& input, const data::Layout& layout, const RecordWriter& writer,
                    const std::vector<RecordWriter::File>& files) {
   std::vector<data::RecordSet> written;
   for (const auto& file : files) written.emplace_back(writer.source_of(file), input.candidates);
@@ -93,7 +93,7 @@ void check_written(const Input& input, const Layout& layout, const RecordWriter&
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
     if (at == written.at(part).size()) ++part, at = 0;
     const auto sample = completed(set, index, layout), again = written.at(part).sample(at++);
-    const auto before = said_by(sample), after = said_by(again);
+    const auto before = data::said_by(sample), after = data::said_by(again);
     if (before != after)
       fail(ErrorKind::data, fmt::format("the sample would be read as another one: {}", shown(after, kWordsLetters)),
            fmt::format("a key beside the turns, or a mark in a text, may mean something in the layout {}: take it out",
@@ -103,7 +103,7 @@ void check_written(const Input& input, const Layout& layout, const RecordWriter&
 }
 
 int convert(const ConvertFlags& flags) {
-  const auto& layout = *std::ranges::find(layouts(), flags.layout, &Layout::name);
+  const auto& layout = *std::ranges::find(data::layouts(), flags.layout, &data::Layout::name);
   if (layout.lines_only && !flags.out.ends_with(".jsonl") && !flags.out.ends_with('/'))
     fail(ErrorKind::config, fmt::format("'{}': the layout {} is written as lines", shown(flags.out), layout.name),
          "name a .jsonl file, or a folder OUT/ (Shar)");
@@ -137,7 +137,7 @@ void add_data_convert(CLI::App& data, Action& action) {
           "layout lhotse_cut, tarred manifests of nemo_manifest")
       ->required();
   std::vector<std::string> names;
-  for (const auto& layout : layouts()) names.push_back(layout.name);
+  for (const auto& layout : data::layouts()) names.push_back(layout.name);
   command->add_option("--layout", flags->layout, "how the records are written")
       ->check(CLI::IsMember(names))
       ->capture_default_str();

@@ -10,10 +10,10 @@
 #include <antiphon/base/writable.h>
 #include <antiphon/component/speech_synthesizer.h>
 #include <antiphon/data/components.h>
+#include <antiphon/data/layouts/sample_json.h>
 #include <antiphon/data/record_set.h>
 #include <antiphon/media/audio/wav_file.h>
 #include <common/command.h>
-#include <data/sample_json.h>
 
 namespace antiphon::apps {
 namespace {
@@ -82,7 +82,7 @@ nlohmann::ordered_json spoken_record(Sample sample, Speaker& speaker, const fs::
     const auto& file = bytes.file();
     return (file.parent_path() == folder ? file.lexically_relative(folder.parent_path()) : fs::absolute(file)).string();
   };
-  return to_record(sample, {name_of});
+  return data::to_record(sample, {name_of});
 }
 
 int synthesize(const SynthesizeFlags& flags) {

@@ -6,7 +6,7 @@ import struct
 import wave
 
 import make_tiny
-from data_formats_test import Formats
+from formats import Formats
 from harness import losses, main, records, sets
 
 COUNT = 4

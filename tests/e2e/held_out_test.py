@@ -2,7 +2,7 @@
 
 import json
 
-from data_formats_test import TEMPLATE
+from formats import TEMPLATE
 from harness import Case, main, records, sets
 from report_run import data_of, report
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from data_formats_test import TEMPLATE
+from formats import TEMPLATE
 from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
 import tiny_omni

@@ -20,7 +20,7 @@ using weights::TestFolder;
 
 namespace {
 
-const bool quiet = (log::set_level(log::Level::error), true);
+const bool quiet_sets = (log::set_level(log::Level::error), true);
 
 // Bytes of memory that the process holds now.
 int64_t resident() {

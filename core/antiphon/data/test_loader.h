@@ -18,7 +18,7 @@ inline std::vector<std::string> ids_of(const model::Batch& batch) {
   return ids;
 }
 
-inline const bool quiet = (log::set_level(log::Level::error), true);
+inline const bool quiet_loaders = (log::set_level(log::Level::error), true);
 
 inline std::string line(const std::string& id, const std::string& question, const std::string& answer = "yes") {
   return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": ")" + question +

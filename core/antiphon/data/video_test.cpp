@@ -16,15 +16,15 @@ using namespace antiphon::data;
 
 namespace {
 
-const bool quiet = (log::set_level(log::Level::error), true);
-const std::filesystem::path kMedia = std::string(ANTIPHON_SOURCE_DIR) + "/tests/media";
+const bool quiet_videos = (log::set_level(log::Level::error), true);
+const std::filesystem::path kVideoFolder = std::string(ANTIPHON_SOURCE_DIR) + "/tests/media";
 
 Sample question(const std::string& video) {
   return testing::parse_sample(R"({"id": "v", "messages": [{"role": "user", "content": [{"type": "text", "text": "see"},
       {"type": "video", "video": ")" +
                                    video + R"("}, {"type": "text", "text": "what?"}]},
       {"role": "assistant", "content": "grey"}]})",
-                               kMedia);
+                               kVideoFolder);
 }
 
 // "t" text, "i" a frame, "a" sound.
@@ -201,12 +201,12 @@ TEST_CASE("frames come first and sound last, or both in the order of time") {
 }
 
 TEST_CASE("what comes out is what the decoder gives; sound in pieces is the whole") {
-  const auto video = media::load_video(kMedia / "clip.mp4", {.frames = 3, .sample_rate = 16000});
+  const auto video = media::load_video(kVideoFolder / "clip.mp4", {.frames = 3, .sample_rate = 16000});
   const auto sample = expanded("clip.mp4", {.frames = 3, .interleave = true});
   std::vector<float> sound;
   std::vector<std::vector<uint8_t>> frames, wanted;
   for (const auto& ref : sample.media) {
-    CHECK(ref.origin == kMedia / "clip.mp4");
+    CHECK(ref.origin == kVideoFolder / "clip.mp4");
     if (ref.modality == Modality::image)
       frames.push_back(ref.item->image.rgb);
     else
@@ -232,7 +232,7 @@ TEST_CASE("the same frame has the same content, another sampling another one") {
 TEST_CASE("a video that several samples have is read once") {
   const auto model = model::testing::test_model(model::testing::kTwoStreams, false);
   const auto copy = std::filesystem::temp_directory_path() / fmt::format("antiphon-video-{}.mp4", ::getpid());
-  std::filesystem::copy_file(kMedia / "clip.mp4", copy);
+  std::filesystem::copy_file(kVideoFolder / "clip.mp4", copy);
   auto sample = question("clip.mp4");
   sample.media[0].bytes = copy;
   Expansions known;

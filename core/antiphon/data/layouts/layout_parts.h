@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include <data/layouts.h>
+#include <antiphon/data/layouts/layouts.h>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 
 // Error(data): the layout cannot hold `what`.
 [[noreturn]] void refuse(const char* layout, const std::string& what);
@@ -30,4 +30,4 @@ struct SpokenQuestion {
 // Nothing if the turns are anything else. `begin`: the turn that the question is.
 std::optional<SpokenQuestion> spoken_question(const Sample& sample, size_t begin = 0);
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data

@@ -1,14 +1,14 @@
-#include <data/sample_json.h>
+#include <antiphon/data/layouts/sample_json.h>
 
 #include <fmt/format.h>
 
+#include <antiphon/data/layouts/layout_parts.h>
 #include <antiphon/data/piece.h>
-#include <data/layout_parts.h>
 
 #include <cmath>
 #include <map>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -29,8 +29,7 @@ class Writer {
   }
   Json candidate(const Candidate& one) {
     for (const auto& [place, other] : one.media)
-      if (data::is_piece(sample_.media.at(other)))
-        refuse("messages", "a piece of a recording that a candidate alone has");
+      if (is_piece(sample_.media.at(other))) refuse("messages", "a piece of a recording that a candidate alone has");
     Json out{{"messages", messages(one.turns)}};
     if (!std::isnan(one.value)) out["score"] = one.value;
     for (const auto& [place, other] : one.media) out["media"][std::to_string(place)] = name_of_(other);
@@ -47,6 +46,7 @@ class Writer {
     if (!turn.tool_calls.empty()) out["tool_calls"] = calls(turn);
     if (!turn.more.empty()) out.update(Json::parse(turn.more));
     if (turn.role == "assistant" && !turn.trained) out["loss"] = false;
+    if (!turn.label.empty()) out["label"] = turn.label;
     return out;
   }
   Json calls(const SampleTurn& turn) const {
@@ -76,7 +76,7 @@ class Writer {
     else
       out[kind] = name_of_(index);
     if (!ref.stream.empty()) out["stream"] = ref.stream;
-    if (data::is_piece(ref)) out["offset"] = ref.begin;
+    if (is_piece(ref)) out["offset"] = ref.begin;
     if (std::isfinite(ref.seconds)) out["duration"] = ref.seconds;
     return out;
   }
@@ -126,4 +126,4 @@ std::string said_by(const Sample& sample) {
   return text;
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data

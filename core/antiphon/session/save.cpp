@@ -1,4 +1,4 @@
-#include <chat/save.h>
+#include <antiphon/session/save.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 
 #include <set>
 
-namespace antiphon::apps {
+namespace antiphon::session {
 namespace {
 
 using nlohmann::json;
@@ -43,7 +43,6 @@ class Saver {
 }  // namespace
 
 void save_conversation(const Sample& conversation, const std::filesystem::path& file) {
-  if (file.empty()) fail(ErrorKind::data, "no file is named", "/save FILE");
   Saver saver(file);
   auto messages = json::array();
   for (const auto& turn : conversation.turns) {
@@ -57,10 +56,11 @@ void save_conversation(const Sample& conversation, const std::filesystem::path& 
         content.push_back(*medium);
     }
     messages.push_back({{"role", turn.role}, {"content", content}});
+    if (!turn.label.empty()) messages.back()["label"] = turn.label;
   }
   const auto line =
       json{{"id", conversation.id}, {"messages", messages}}.dump(-1, ' ', false, json::error_handler_t::replace);
   write_file_atomic(file, line + "\n", ErrorKind::data);
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::session

@@ -2,9 +2,9 @@
 #pragma once
 #include <string>
 
-#include <data/layouts.h>
+#include <antiphon/data/layouts/layouts.h>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 
 // Media stand where they are in the turns; in tables, whose values have one type, they are listed beside them, and what
 // a tool is called with is its JSON. Of a piece of a recording its part says "offset" and "duration". Error(data) for
@@ -17,4 +17,4 @@ nlohmann::ordered_json to_pair(const Sample& sample, const Target& target);
 // All that a sample says, pieces and channels of recordings too; media as their numbers.
 std::string said_by(const Sample& sample);
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data

@@ -1,4 +1,4 @@
-#include <data/layout_parts.h>
+#include <antiphon/data/layouts/layout_parts.h>
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/data/piece.h>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 
 using Json = nlohmann::ordered_json;
 
@@ -21,6 +21,7 @@ void check_plain(const char* layout, const Sample& sample, bool tools) {
   for (const auto& turn : sample.turns) {
     if (turn.role == "document") refuse(layout, "a document");
     if (!turn.reasoning.empty()) refuse(layout, "a reasoning_content");
+    if (!turn.label.empty()) refuse(layout, "the label of an answer");
     if (!turn.more.empty()) refuse(layout, "a name, a tool_call_id or a thought of a turn");
     if (tools && (turn.role == "tool" || !turn.tool_calls.empty())) refuse(layout, "calls of tools");
   }
@@ -38,7 +39,7 @@ void check_channels(const Sample& sample, const char* layout) {
 void check_whole(const Sample& sample, const char* layout) {
   check_channels(sample, layout);
   for (const auto& ref : sample.media)
-    if (data::is_piece(ref))
+    if (is_piece(ref))
       fail(ErrorKind::data,
            fmt::format("'{}' is a piece of a recording, which {} cannot name", shown(ref.bytes.name()), layout),
            "write it as --layout messages, nemo_manifest or lhotse_cut, read this set as it is, or cut the recordings "
@@ -76,4 +77,4 @@ std::optional<SpokenQuestion> spoken_question(const Sample& sample, size_t begin
   return found;
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data

@@ -7,7 +7,7 @@
 #include <antiphon/component/sample.h>
 #include <nlohmann/json.hpp>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 
 // How the record calls medium `index` of the sample.
 using MediaName = std::function<std::string(size_t index)>;
@@ -30,4 +30,4 @@ struct Layout {
 // interleaved, as OBELICS has documents; nemo_manifest; lhotse_cut; preference, as TRL has pairs.
 const std::vector<Layout>& layouts();
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data

@@ -1,17 +1,17 @@
-#include <data/lhotse_layout.h>
+#include <antiphon/data/layouts/lhotse_layout.h>
 
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/data/layouts/layout_parts.h>
 #include <antiphon/media/decode.h>
-#include <data/layout_parts.h>
 
 #include <cmath>
 #include <map>
 #include <numeric>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -95,4 +95,4 @@ Layout lhotse_layout() {
           [shapes](auto& sample) { complete(sample, *shapes); }, true};
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data

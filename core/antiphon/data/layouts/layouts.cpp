@@ -1,15 +1,15 @@
-#include <data/layouts.h>
+#include <antiphon/data/layouts/layouts.h>
 
 #include <fmt/format.h>
 
-#include <data/layout_parts.h>
-#include <data/lhotse_layout.h>
-#include <data/sample_json.h>
+#include <antiphon/data/layouts/layout_parts.h>
+#include <antiphon/data/layouts/lhotse_layout.h>
+#include <antiphon/data/layouts/sample_json.h>
 
 #include <cmath>
 #include <map>
 
-namespace antiphon::apps {
+namespace antiphon::data {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -214,4 +214,4 @@ const std::vector<Layout>& layouts() {
   return *all;
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::data
