@@ -3,10 +3,9 @@ parallelism (DTensor; attention and MLP by columns and rows, as its tutorial sho
 each). The pair of `antiphon launch` with parallel.tensor and parallel.pipeline."""
 
 import os
-import sys
 import time
 
-from peer_common import arguments, emit, llama_config, torch_with
+from peer_common import arguments, emit, from_processes, llama_config, torch_with
 
 parser = arguments(__doc__)
 parser.add_argument("--batch", type=int, default=2, help="of a micro-batch")
@@ -123,20 +122,5 @@ def worker(rank, port, queue):
 
 
 if __name__ == "__main__":
-    import multiprocessing
-    import socket
-
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=worker, args=(rank, port, queue)) for rank in range(a.procs)]
-    for process in processes:
-        process.start()
-    samples = queue.get(timeout=600)
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        sys.exit(f"{__file__}: a process failed")
+    samples = from_processes(worker, a.procs, timeout=600)
     emit(a.kind, {"dtype": a.dtype, "batch": a.batch, "micro": a.micro, "seq": a.seq, "procs": a.procs}, samples)

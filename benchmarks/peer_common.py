@@ -123,6 +123,27 @@ def repeat(body, warmup, count, before=None):
     return seconds
 
 
+def from_processes(worker, count, timeout=None):
+    """What the first of `count` processes puts into the queue, each of which runs worker(rank, port, queue); the port is a free one."""
+    import multiprocessing
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=worker, args=(rank, port, queue)) for rank in range(count)]
+    for process in processes:
+        process.start()
+    samples = queue.get(timeout=timeout)
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        sys.exit(f"{sys.argv[0]}: a process failed")
+    return samples
+
+
 def versions():
     """Of the libraries that this process has taken."""
     return {name: getattr(sys.modules[module], "__version__", None) or importlib.metadata.version(name) for module, name in VERSIONED.items() if module in sys.modules}

@@ -4,11 +4,10 @@ it. The pair of `antiphon launch` and of two `antiphon train` at once."""
 
 import os
 import resource
-import sys
 import time
 
 from child import loopback_bytes
-from peer_common import arguments, emit, llama_config, torch_with
+from peer_common import arguments, emit, from_processes, llama_config, torch_with
 
 parser = arguments(__doc__)
 parser.add_argument("--batch", type=int, default=2)
@@ -75,21 +74,6 @@ def worker(rank, port, queue):
 
 
 if __name__ == "__main__":
-    import multiprocessing
-    import socket
-
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=worker, args=(rank, port, queue)) for rank in range(a.procs)]
-    for process in processes:
-        process.start()
-    samples = queue.get()
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        sys.exit(f"{__file__}: a process failed")
+    samples = from_processes(worker, a.procs)
     rss = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024  # of the process that needed most
     emit(a.kind, {"dtype": a.dtype, "batch": a.batch, "seq": a.seq, "procs": a.procs, "rank_rss_mib": rss}, samples)

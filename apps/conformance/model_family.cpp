@@ -9,9 +9,10 @@
 namespace antiphon::apps::conformance {
 namespace {
 
-bool is_slot(const std::string& slot) {
-  return slot == "llm" || slot == "head" ||
-         (slot.starts_with("streams.") && (slot.ends_with(".encoder") || slot.ends_with(".connector")));
+bool has_slot(const WholePart& part) {
+  const auto& slot = part.slot;
+  return part.is_language_model() || slot == "head" ||
+         (slot.starts_with("streams.") && (part.is_encoder() || slot.ends_with(".connector")));
 }
 
 void parts_are_told_apart(const std::vector<WholePart>& parts) {
@@ -20,7 +21,7 @@ void parts_are_told_apart(const std::vector<WholePart>& parts) {
   for (const auto& part : parts) {
     expect(names.insert(part.name).second, "expected each name once, got '{}' twice", part.name);
     expect(slots.insert(part.slot).second, "expected each slot once, got '{}' twice", part.slot);
-    expect(is_slot(part.slot), "expected llm, head, or streams.NAME.encoder or .connector, got '{}'", part.slot);
+    expect(has_slot(part), "expected llm, head, or streams.NAME.encoder or .connector, got '{}'", part.slot);
     expect(!part.names.empty(), "expected rules for the names of '{}', got none", part.name);
   }
   expect(slots.contains("llm"), "expected a part for the language model, got {}",

@@ -9,6 +9,7 @@
 #include <fit/taken.h>
 #include <launch/children.h>
 #include <launch/stall.h>
+#include <train/flags.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -49,9 +50,10 @@ class AttemptFolder {
 };
 
 // Nothing is measured, kept or sent but steps and what a checkpoint between them takes.
-std::vector<std::string> words_of(const Attempts& of, int64_t tokens, const std::string& run) {
-  std::vector<std::string> words{"train", of.open.file};
-  auto sets = of.open.sets;
+std::vector<std::string> words_for(const Attempts& of, int64_t tokens, const std::string& run) {
+  TrainFlags flags;
+  flags.open = of.open;
+  auto& sets = flags.open.sets;
   for (const auto* set : {"train.max_minutes=0", "train.min_steps=0", "train.eval_every=0", "train.eval_answers=0",
                           "train.keep_minutes=0", "train.keep_best=0", "train.patience=0", "train.best_metric=\"\"",
                           "train.eval_answers_every=1", "train.eval_controls=[]", "train.loggers=[]",
@@ -61,10 +63,7 @@ std::vector<std::string> words_of(const Attempts& of, int64_t tokens, const std:
   sets.push_back(fmt::format("train.tokens_per_batch={}", tokens));
   sets.push_back(fmt::format("data.filter.min_tokens={}", of.least_tokens));
   sets.push_back(fmt::format("train.checkpoint_every={}", of.saves_between ? 2 : 1000000000));
-  for (const auto& set : sets) words.insert(words.end(), {"--set", set});
-  words.insert(words.end(), {"--device", of.open.device, "--threads", std::to_string(of.open.threads)});
-  if (!of.open.stage.empty()) words.insert(words.end(), {"--stage", of.open.stage});
-  return words;
+  return words_of(flags);
 }
 
 // Records of the steps that are done; a line that is being written is not there yet.
@@ -107,22 +106,20 @@ std::optional<Ended> lost_among(const Children& children) {
 }
 
 AttemptEnd watch(const LaunchPlan& plan, const Attempts& of, const std::string& run) {
-  using Clock = StallWatch::Clock;
-  constexpr auto kPause = std::chrono::milliseconds(10), kLastWords = std::chrono::milliseconds(1000);
+  constexpr auto kPause = std::chrono::milliseconds(10);
   AttemptEnd end{.lost = {}, .taken = Taken(plan.processes)};
   Children children(plan);
   StallWatch stall(plan.stall_seconds);
-  std::optional<Clock::time_point> lost;
   while (children.running()) {
     children.look();
-    end.taken.look(children);
-    end.too_large = of.open.device == "cpu" && end.taken.most() > of.limit;
+    if (of.on_host()) end.taken.look(children);
+    end.too_large = of.on_host() && end.taken.most() > of.limit;
     end.done = !end.too_large && steps_in(run).size() >= kMeasuredSteps;
     stop_if_requested();
-    if (end.done) end.taken.look(children, /*last=*/true);
+    if (end.done && of.on_host()) end.taken.look(children, /*last=*/true);
     if (end.done || end.too_large) return end;
-    if (!lost && lost_among(children)) lost = Clock::now();
-    if (lost && Clock::now() - *lost > kLastWords) children.kill_all();
+    const bool lost = lost_among(children).has_value();
+    if (lost) children.let_say_why();
     if (const auto lines = stall.look(children); !lost && !lines.empty()) {
       log::warning(join(lines, "; "));
       end.stalled = true;
@@ -151,7 +148,7 @@ double last_rate(const std::vector<nlohmann::json>& steps) {
 
 // On the host what was looked at here; of GPUs the processes say it themselves.
 void note_memory(const Attempts& of, const Taken& taken, const nlohmann::json& step, Attempt& attempt) {
-  if (of.open.device == "cpu") {
+  if (of.on_host()) {
     attempt.process = taken.where(), attempt.of_process = taken.own(attempt.process), attempt.peak = taken.most();
     return;
   }
@@ -163,7 +160,7 @@ void note_memory(const Attempts& of, const Taken& taken, const nlohmann::json& s
 // By one process that ended: for want of memory, or the attempt shows nothing.
 void note_lost(const Attempts& of, const Ended& lost, const Taken& taken, const std::string& said, Attempt& attempt) {
   attempt.process = lost.rank;
-  attempt.of_process = of.open.device == "cpu" ? std::optional(taken.own(lost.rank)) : std::nullopt;
+  attempt.of_process = of.on_host() ? std::optional(taken.own(lost.rank)) : std::nullopt;
   if (lost.signal == SIGKILL)
     attempt.why = "killed by the kernel";
   else if (lost.signal == 0 && lost.code == static_cast<int>(ErrorKind::memory))
@@ -178,7 +175,7 @@ void note_lost(const Attempts& of, const Ended& lost, const Taken& taken, const 
 Attempt attempted(const Attempts& of, int64_t tokens) {
   const AttemptFolder folder;
   LaunchPlan plan;
-  plan.words = words_of(of, tokens, folder.run());
+  plan.words = words_for(of, tokens, folder.run());
   plan.processes = of.processes, plan.said = folder.said(), plan.stall_seconds = of.stall_seconds;
   const auto end = watch(plan, of, folder.run());
   const auto steps = steps_in(folder.run());

@@ -16,6 +16,8 @@ struct Attempts {
   bool saves_between = false;  // the run writes checkpoints while it goes on, which copies what is trained
   int processes = 1;
   double stall_seconds = 60;  // see launch/stall.h
+  // Whether the memory that counts is the host's.
+  bool on_host() const { return open.device == "cpu"; }
 };
 
 struct Attempt {

@@ -11,9 +11,11 @@
 #include <antiphon/run/composition.h>
 #include <antiphon/run/memory_limit.h>
 #include <antiphon/run/mesh_of.h>
+#include <antiphon/run/training_slots.h>
 #include <common/command.h>
 #include <data/sources.h>
 #include <fit/attempt.h>
+#include <launch/children.h>
 
 #include <algorithm>
 #include <cmath>
@@ -25,7 +27,6 @@ constexpr double kGiB = 1 << 30;
 constexpr double kLeftFree = 0.05;    // of free memory, for what is measured nowhere
 constexpr double kLongest = 0.1;      // share of the samples that are tried with
 constexpr double kPrecision = 0.125;  // of the size that is found
-constexpr int64_t kMostProcesses = 4096;
 
 struct FitFlags {
   run::OpenOptions open;
@@ -137,11 +138,22 @@ int processes_of(const FitFlags& flags, const run::RunConfig& config) {
   return static_cast<int>(count);
 }
 
+// Answers that a model writes in a few steps are not as long as they may become.
+void check_learns_from_data(const run::RunConfig& config) {
+  auto objective = config.objective;
+  if (!run::build_objective(objective)->needs().written) return;
+  fail(ErrorKind::config,
+       fmt::format("the objective '{}' learns from what the model writes, and how long that becomes no try can show",
+                   config.objective.plugin),
+       "`antiphon plan` says what a batch takes whose answers are at their longest");
+}
+
 int fit(FitFlags flags) {
   const auto stages = run::stages_of_file(flags.open.file);
   if (flags.open.stage.empty() && !stages.empty()) flags.open.stage = stages.back();
   const auto config = run::read_config(flags.open.file, flags.open.sets, flags.open.stage);
   const int processes = processes_of(flags, config);
+  check_learns_from_data(config);
   const auto lengths = lengths_of(flags);
   const auto limit = limit_of(flags);
   const int64_t longest = lengths.back(), least = in_multiples(longest), most = std::max(least, flags.most);

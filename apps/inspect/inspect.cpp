@@ -10,6 +10,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/registry.h>
+#include <antiphon/run/run_config.h>
 #include <common/command.h>
 #include <inspect/facts.h>
 #include <inspect/files.h>

@@ -205,6 +205,12 @@ void Children::kill_all() {
   pass_on(SIGKILL);
 }
 
+void Children::let_say_why(bool busy) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!lost_) lost_ = now;
+  if (now - *lost_ > std::chrono::seconds(1) && !busy) kill_all();
+}
+
 void Children::show(int index) {
   auto& child = children_[static_cast<size_t>(index)];
   constexpr size_t kLongest = 1 << 16;

@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include <antiphon/base/beacon.h>
 
 namespace antiphon::apps {
+
+inline constexpr int kMostProcesses = 4096;  // that are started on one machine
 
 // What is started, and where.
 struct LaunchPlan {
@@ -53,6 +56,9 @@ class Children {
   void ask_others(int signal);
   // What these end with is not a reason for anything, so it is not in ended().
   void kill_all();
+  // If one is lost: those that are left have a second from the first call on to say what they know, and longer while
+  // they are `busy`; then they are killed.
+  void let_say_why(bool busy = false);
   // Shows lines that were written, and takes in those that have ended.
   void look();
   const std::vector<Ended>& ended() const { return ended_; }
@@ -79,6 +85,7 @@ class Children {
 
   int first_rank_ = 0, left_ = 0, file_ = -1;
   bool killed_ = false;
+  std::optional<std::chrono::steady_clock::time_point> lost_;
   beacon::Page* pages_ = nullptr;
   std::vector<Child> children_;
   std::vector<Ended> ended_;

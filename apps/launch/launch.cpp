@@ -93,13 +93,13 @@ End end_of(const Children& children, const StallWatch& watch, int stopped_by) {
   return end;
 }
 
-// Until all have ended. After the first that does not end well the others have a second to say what they know, and as
-// long as it takes to write the last checkpoint.
+// Until all have ended. After the first that does not end well the others are let say why, and may go on for as long as
+// they write the last checkpoint.
 End run_once(const LaunchPlan& plan, int signals) {
   Children children(plan);
   StallWatch watch(plan.stall_seconds);
   int stopped_by = 0;
-  std::optional<StallWatch::Clock::time_point> lost, asked;
+  std::optional<StallWatch::Clock::time_point> asked;
   while (children.running()) {
     wait_a_little(children, signals);
     if (const int signal = next_stop(signals)) children.pass_on(stopped_by = signal);
@@ -109,10 +109,9 @@ End run_once(const LaunchPlan& plan, int signals) {
     // where no signal reaches them.
     if (!stopped_by && was_stopped(children)) children.ask_others(stopped_by = SIGTERM), asked = now;
     if (asked && !watch.begun() && now - *asked > std::chrono::seconds(10)) children.kill_all();
-    if (!lost && cause_of(children.ended())) lost = now;
+    const bool lost = cause_of(children.ended()) != nullptr;
     const auto lines = watch.look(children);
-    if (lost && now - *lost > std::chrono::seconds(1) && !(lines.empty() && children.writes_last()))
-      children.kill_all();
+    if (lost) children.let_say_why(lines.empty() && children.writes_last());
     if (lines.empty() || lost) continue;
     for (const auto& line : lines) log::error(line);
     return {static_cast<int>(ErrorKind::distributed), !stopped_by, watch.begun(), watch.got_on(), lines[1]};
@@ -122,7 +121,6 @@ End run_once(const LaunchPlan& plan, int signals) {
 
 int launch(LaunchFlags flags) {
   flags.plan.words = words_of(flags.train);
-  flags.plan.words.insert(flags.plan.words.begin(), "train");
   const int signals = open_signals();
   int left = flags.restarts;
   while (true) {
@@ -147,7 +145,7 @@ void add_launch(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("launch", "train with several processes");
   auto flags = std::make_shared<LaunchFlags>();
   auto& plan = flags->plan;
-  constexpr int kMostProcesses = 4096, kMostPorts = 65535;
+  constexpr int kMostPorts = 65535;
   command->add_option("--procs", plan.processes, "processes on this machine")
       ->required()
       ->check(within(1, kMostProcesses));

@@ -14,7 +14,7 @@ void add_train_flags(CLI::App& command, TrainFlags& flags) {
 }
 
 std::vector<std::string> words_of(const TrainFlags& flags) {
-  std::vector<std::string> words{flags.open.file};
+  std::vector<std::string> words{"train", flags.open.file};
   for (const auto& set : flags.open.sets) words.insert(words.end(), {"--set", set});
   words.insert(words.end(), {"--device", flags.open.device});
   words.insert(words.end(), {"--threads", std::to_string(flags.open.threads)});

@@ -18,7 +18,7 @@ struct TrainFlags {
 };
 
 void add_train_flags(CLI::App& command, TrainFlags& flags);
-// The words after `train` that say the same.
+// The words after the program's name that say the same.
 std::vector<std::string> words_of(const TrainFlags& flags);
 
 }  // namespace antiphon::apps

@@ -27,6 +27,7 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/parallel/separate_gradients.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/schedule.h>
@@ -204,7 +205,8 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
   auto options = train::train_table().parse(toml(request, "train"), "train", problems);
   problems.throw_if_any();
   const auto rule = run::build_update_rule(options.optimizer);
-  train::Optimizer optimizer(model.trainable_parameters(), options, *rule);
+  const auto trained = model.trainable_parameters();
+  train::Optimizer optimizer(trained, options, *rule);
   std::vector<model::Batch> batches;
   for (const auto& one : request.value("curve", json::array())) {
     auto of_batch = request;
@@ -222,6 +224,7 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
     const TokenKindScope kinds(kinds_of(request, model, of_step));
     losses.push_back(token_loss_of(model, of_step, model.llm().forward(input)).mean());
     torch::autograd::backward({losses.back()}, {});
+    parallel::separate_gradients(trained);
     losses.back() = losses.back().detach();
     if (as_a_run) optimizer.clip(options.clip_norm);
     optimizer.step(as_a_run ? train::lr_ratio(options.schedule, static_cast<int64_t>(step), static_cast<int64_t>(steps))
@@ -520,11 +523,12 @@ void set(const json& request, const char* key, std::optional<T>& option) {
 
 engine::GenerateOptions generate_options(const json& request) {
   engine::GenerateOptions o;
-  set(request, "max_tokens", o.max_tokens);
+  set(request, "max_tokens", o.max_tokens), set(request, "max_length", o.max_length);
   set(request, "temperature", o.temperature), set(request, "top_p", o.top_p), set(request, "min_p", o.min_p);
   set(request, "top_k", o.top_k);
   set(request, "repetition_penalty", o.repetition_penalty);
-  set(request, "no_repeat_ngram_size", o.no_repeat_ngram_size);
+  set(request, "no_repeat_ngram_size", o.no_repeat_ngram_size), set(request, "min_length", o.min_length);
+  set(request, "encoder_no_repeat_ngram_size", o.encoder_no_repeat_ngram_size);
   set(request, "presence_penalty", o.presence_penalty), set(request, "frequency_penalty", o.frequency_penalty);
   set(request, "min_new_tokens", o.min_new_tokens), set(request, "logprobs", o.logprobs);
   set(request, "num_beams", o.num_beams), set(request, "length_penalty", o.length_penalty);

@@ -122,6 +122,11 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+bool ends_in(std::string_view name, std::string_view end) {
+  if (name.size() <= end.size()) return name == end;
+  return name.ends_with(end) && name[name.size() - end.size() - 1] == '.';
+}
+
 bool glob_match(std::string_view pattern, std::string_view text) {
   size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
   while (t < text.size()) {

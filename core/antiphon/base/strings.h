@@ -24,6 +24,9 @@ std::string human_duration(double seconds);
 // Whether `text` is well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
 bool is_utf8(std::string_view text);
 
+// Whether a name of parts with dots between them is `end`, or ends with it after a dot: "a.b.c" ends in "c" and "b.c".
+bool ends_in(std::string_view name, std::string_view end);
+
 // Shell-style match: `*` any run of characters, `?` one character.
 bool glob_match(std::string_view pattern, std::string_view text);
 

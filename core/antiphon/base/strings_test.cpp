@@ -22,6 +22,12 @@ TEST_CASE("is_utf8 follows the Unicode table of well-formed sequences") {
   CHECK_FALSE(is_utf8("\xE2\x82"));          // cut short
 }
 
+TEST_CASE("ends_in is of whole parts of a name") {
+  for (const auto* end : {"a.bc.d", "bc.d", "d"}) CHECK(ends_in("a.bc.d", end));
+  for (const auto* end : {"c.d", "bc", "a", ".d", "x.a.bc.d"}) CHECK_FALSE(ends_in("a.bc.d", end));
+  CHECK((ends_in("", "") && !ends_in("a", "")));
+}
+
 TEST_CASE("glob_match") {
   CHECK(glob_match("layers.*.q_proj", "layers.3.self_attn.q_proj"));
   CHECK(glob_match("?_proj", "q_proj"));

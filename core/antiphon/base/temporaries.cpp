@@ -31,32 +31,35 @@ pid_t maker_of(const std::string& name) { return static_cast<pid_t>(std::atoll(n
 
 bool is_here(pid_t process) { return process > 0 && (::kill(process, 0) == 0 || errno == EPERM); }
 
+// Calls visit(path) for those in the folder, and in those in it if the iterator goes there. Why it cannot be listed.
+template <class Iterator, class Visit>
+std::error_code for_left(const fs::path& folder, std::chrono::seconds age, const Visit& visit) {
+  std::error_code error;
+  Iterator entry(folder, error);
+  for (const Iterator end; !error && entry != end; entry.increment(error))
+    if (is_left(entry->path(), age)) visit(entry->path());
+  return error;
+}
+
 }  // namespace
 
 size_t remove_temporaries(const fs::path& path, std::chrono::seconds age, ErrorKind kind) {
   if (!is_folder(path, kind)) return is_left(path, age) ? remove_file(path, kind), 1 : 0;
   size_t removed = 0;
-  std::error_code error;
-  fs::recursive_directory_iterator entry(path, error);
-  for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
-    if (!is_left(entry->path(), age)) continue;
-    remove_file(entry->path(), kind);
+  const auto error = for_left<fs::recursive_directory_iterator>(path, age, [&](const fs::path& left) {
+    remove_file(left, kind);
     ++removed;
-  }
+  });
   if (error) fail_path(kind, "list", path, error.value());
   return removed;
 }
 
 void remove_abandoned(const fs::path& folder, const std::string& beginning) {
-  constexpr auto kAge = std::chrono::minutes(1);
-  std::error_code error;
-  fs::directory_iterator entry(folder, error);
-  for (const fs::directory_iterator end; !error && entry != end; entry.increment(error)) {
-    const auto name = entry->path().filename().string();
+  for_left<fs::directory_iterator>(folder, std::chrono::minutes(1), [&](const fs::path& left) {
+    const auto name = left.filename().string();
     std::error_code stays;
-    if (name.starts_with(beginning) && is_left(entry->path(), kAge) && !is_here(maker_of(name)))
-      fs::remove(entry->path(), stays);
-  }
+    if (name.starts_with(beginning) && !is_here(maker_of(name))) fs::remove(left, stays);
+  });
 }
 
 }  // namespace antiphon

@@ -48,16 +48,7 @@ std::vector<std::string> files_of(const json& manifest) {
   return files;
 }
 
-fs::path path_of(const fs::path& folder, int64_t step) { return folder / fmt::format("step_{}", step); }
-
-// The step of a folder named step_N, or -1.
-int64_t step_of(const fs::path& folder) {
-  const auto name = folder.filename().string();
-  int64_t step = -1;
-  if (!name.starts_with("step_")) return -1;
-  const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
-  return error == std::errc() && end == name.data() + name.size() ? step : -1;
-}
+std::string name_of(int64_t step) { return fmt::format("{}{}", kNameBegin, step); }
 
 // A folder, or a path that cannot be examined: a loop of links is a damaged checkpoint, a file is not a checkpoint.
 bool may_be_checkpoint(const fs::directory_entry& entry) {
@@ -153,7 +144,7 @@ fs::path finished(const fs::path& folder, int64_t step, int64_t keep) {
 }
 
 fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
-  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid());
+  const auto temporary = folder / fmt::format(".tmp-{}-{}", name_of(step), ::getpid());
   const auto final_path = room_for(folder, step);
   if (!final_path) return path_of(folder, step);
   complete(temporary, *final_path, [&] {
@@ -178,7 +169,7 @@ auto guarded(const fs::path& folder, const Body& body) {
 
 // Of several processes, which know it by its name.
 fs::path temporary_of(const SharedPlace& place) {
-  return place.folder / fmt::format(".tmp-step_{}-of-{}", place.step, place.attempt);
+  return place.folder / fmt::format(".tmp-{}-of-{}", name_of(place.step), place.attempt);
 }
 
 json joined_digests(const fs::path& temporary, int count) {
@@ -192,6 +183,17 @@ json joined_digests(const fs::path& temporary, int count) {
 }
 
 }  // namespace
+
+fs::path path_of(const fs::path& folder, int64_t step) { return folder / name_of(step); }
+
+int64_t step_of(const fs::path& checkpoint) {
+  const auto name = checkpoint.filename().string();
+  int64_t step = -1;
+  if (!name.starts_with(kNameBegin)) return -1;
+  const auto* number = name.data() + std::string_view(kNameBegin).size();
+  const auto [end, error] = std::from_chars(number, name.data() + name.size(), step);
+  return error == std::errc() && end == name.data() + name.size() ? step : -1;
+}
 
 void remove_old(const fs::path& folder, int64_t step, int64_t keep) {
   auto all = checkpoints(folder);

@@ -23,7 +23,13 @@ struct CheckpointContent {
 
 inline constexpr int kMostShares = 2048;  // that a manifest of 1 MiB can list
 
-// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has skipped as
+// A checkpoint is called so, and its step.
+inline constexpr const char* kNameBegin = "step_";
+std::filesystem::path path_of(const std::filesystem::path& folder, int64_t step);
+// The step of a path whose last part is called so, or -1.
+int64_t step_of(const std::filesystem::path& checkpoint);
+
+// Writes path_of(folder, step); then removes older ones beyond `keep`. Newer ones, which a resumed run has skipped as
 // damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay intact.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step,
                                       const CheckpointContent& content, int64_t keep);

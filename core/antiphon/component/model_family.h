@@ -18,6 +18,8 @@ struct WholePart {
   std::vector<NameRule> names;
   // Names of such modules that no file has: asked first, in this direction alone.
   std::vector<NameRule> modules = {};
+  bool is_language_model() const { return slot == "llm"; }
+  bool is_encoder() const { return slot.ends_with(".encoder"); }
 };
 
 class ModelFamily {

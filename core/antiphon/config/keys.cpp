@@ -30,7 +30,7 @@ std::vector<std::string> keys_of(const Schema& schema) {
 std::string described(const Schema& schema, const std::string& section) {
   if (section.empty()) return " at the top level";
   const auto& name = schema.name();
-  const bool said = name.empty() || section == name || section.ends_with("." + name);
+  const bool said = name.empty() || ends_in(section, name);
   return fmt::format(" in [{}]", section) + (said ? "" : fmt::format(" ({})", name));
 }
 

@@ -75,7 +75,7 @@ Value compose_adapter(const fs::path& directory) {
   const WholeModel whole(base);
   for (const auto& part : whole.parts()) {
     const auto own = part_of(files, adapter_place(whole, part.name));
-    const bool of_prompt = part.slot == "llm" && std::ranges::count(left, kPeftPrompt) > 0;
+    const bool of_prompt = part.is_language_model() && std::ranges::count(left, kPeftPrompt) > 0;
     if (!own.taken.empty() || of_prompt) add_to_slot(model, part.slot, plugin, directory);
     // What stands without a prefix is of no layer: virtual tokens, matrices that layers share.
     std::erase_if(

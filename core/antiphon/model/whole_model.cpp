@@ -67,10 +67,10 @@ PretrainedConfig WholeModel::pretrained(const WholePart& part) const {
   if (part.config_key.empty()) return own;
   own.config = pretrained_.config.table(part.config_key);
   if (!own.config.exists()) pretrained_.config.refuse(part.config_key, "a table");
-  if (part.slot.ends_with("encoder")) check_processor_file(processor_file(directory_), pretrained_.config);
+  if (part.is_encoder()) check_processor_file(processor_file(directory_), pretrained_.config);
   // The head is tied if the whole model or the language model's own table says so.
   const auto* tied = pretrained_.config.find(kTied);
-  if (part.slot == "llm" && tied && !own.config.flag(kTied, false)) own.config = own.config.with(kTied, *tied);
+  if (part.is_language_model() && tied && !own.config.flag(kTied, false)) own.config = own.config.with(kTied, *tied);
   return own;
 }
 

@@ -5,6 +5,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/train/best.h>
 
 #include <algorithm>
@@ -13,8 +14,7 @@ namespace antiphon::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string folder_of(int64_t step) { return fmt::format("step_{}", step); }
+using checkpoint::path_of;
 
 constexpr auto kKind = ErrorKind::weights;
 
@@ -43,8 +43,9 @@ void keep(const fs::path& checkpoint, const fs::path& best) {
 void remove_others(const std::vector<Measured>& kept, const fs::path& best) {
   for (const auto& path : entries_of(best, kKind)) {
     const auto name = path.filename().string();
-    const bool is_kept = std::ranges::any_of(kept, [&](const Measured& one) { return folder_of(one.step) == name; });
-    if (is_kept || !(name.starts_with("step_") || name.starts_with(".tmp-"))) continue;
+    const bool is_kept =
+        std::ranges::any_of(kept, [&](const Measured& one) { return path_of(best, one.step) == path; });
+    if (is_kept || !(name.starts_with(checkpoint::kNameBegin) || name.starts_with(".tmp-"))) continue;
     std::error_code error;
     fs::remove_all(path, error);
     check(error, "remove", path);
@@ -54,9 +55,9 @@ void remove_others(const std::vector<Measured>& kept, const fs::path& best) {
 }  // namespace
 
 void keep_checkpoint(int64_t step, const fs::path& run) {
-  const auto folder = run / "kept", checkpoint = run / "checkpoints" / folder_of(step);
+  const auto folder = run / "kept", checkpoint = path_of(run / "checkpoints", step);
   try {
-    if (!path_exists(folder / folder_of(step), kKind)) keep(checkpoint, folder);
+    if (!path_exists(path_of(folder, step), kKind)) keep(checkpoint, folder);
     log::info(fmt::format("the checkpoint of step {} stays in {}", step, shown(folder.string())));
   } catch (const Error& error) {
     log::warning(fmt::format("{} cannot be kept: {}", shown(checkpoint.string()), error.message()));
@@ -68,8 +69,8 @@ void keep_checkpoints_of(const std::vector<Measured>& kept, const fs::path& run)
   try {
     if (path_exists(best, kKind)) remove_others(kept, best);
     for (const auto& one : kept) {
-      if (path_exists(best / folder_of(one.step), kKind)) continue;
-      const auto checkpoint = run / "checkpoints" / folder_of(one.step);
+      if (path_exists(path_of(best, one.step), kKind)) continue;
+      const auto checkpoint = path_of(run / "checkpoints", one.step);
       if (path_exists(checkpoint, kKind))
         keep(checkpoint, best);
       else

@@ -238,7 +238,7 @@ json to_json(const Progress& progress) {
           {"unmeasured", progress.unmeasured ? 1 : 0},
           {"skipped", progress.skipped},
           {"rollbacks", progress.rollbacks},
-          {"learnt_step", progress.learnt_step.value_or(progress.step)}};
+          {"learnt_step", progress.learnt_step}};
 }
 
 Progress progress_of(const json& object, const std::filesystem::path& file) {
@@ -258,7 +258,7 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   if (reader.has("unmeasured")) progress.unmeasured = reader.count("unmeasured", 1) > 0;
   if (reader.has("skipped")) progress.skipped = reader.count("skipped", kMaxSteps);
   if (reader.has("rollbacks")) progress.rollbacks = reader.count("rollbacks", kMaxSteps);
-  if (reader.has("learnt_step")) progress.learnt_step = reader.count("learnt_step", kMaxSteps);
+  progress.learnt_step = reader.has("learnt_step") ? reader.count("learnt_step", kMaxSteps) : progress.step;
   return progress;
 }
 

@@ -25,8 +25,7 @@ struct Progress {
   std::optional<LossScale::State> loss_scale;  // of a run in fp16
   bool unmeasured = false;  // held-out losses were due after the step, and a stop was asked for before they were known
   int64_t skipped = 0, rollbacks = 0;  // steps that were not finite; how often the run went back to a checkpoint
-  // After which what is trained has its values; in no checkpoint of before it was kept.
-  std::optional<int64_t> learnt_step;
+  int64_t learnt_step = 0;  // after which what is trained has its values; `step`, if a file is of before it was kept
 };
 
 nlohmann::json to_json(const Progress& progress);

@@ -56,10 +56,11 @@ TEST_CASE("progress: how often the run went back is kept") {
 
 TEST_CASE("progress: that of runs from before such changes were kept is read") {
   auto json = written();
-  json.erase("skipped"), json.erase("rollbacks"), json.erase("learnt_step");
+  json["step"] = 30, json.erase("skipped"), json.erase("rollbacks"), json.erase("learnt_step");
   json["loader"] = nlohmann::json(json["loader"]["rows"][0]);  // nor were there rows
   json["loader"].erase("base");
   CHECK(progress_of(json, "progress.json").loader.rows.at(0).order.base.empty());
+  CHECK(progress_of(json, "progress.json").learnt_step == 30);  // what is trained was then of its last step
 }
 
 TEST_CASE("progress: what cannot have been drawn is refused") {

@@ -102,7 +102,7 @@ int64_t Trainer::resume(bool accept_changes) {
     length_.restore(progress.clock);
     step_ = saved_step_ = progress.step;
     trained_tokens_ = progress.trained_tokens;
-    not_finite_ = progress.not_finite, learnt_step_ = progress.learnt_step.value_or(step_);
+    not_finite_ = progress.not_finite, learnt_step_ = progress.learnt_step;
     skipped_ = progress.skipped, rollbacks_ = progress.rollbacks;
     log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
                           loaded.parameters.size(), saved_.size()));

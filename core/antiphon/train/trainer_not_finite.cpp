@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace antiphon::train {
 namespace {
@@ -66,7 +65,7 @@ int64_t Trainer::checkpoint_before(int64_t step) {
   int64_t found = -1;
   if (folder_.writes())
     if (const auto path = checkpoint::latest_checkpoint(folder_.checkpoints(), step))
-      found = std::stoll(path->filename().string().substr(std::strlen("step_")));
+      found = checkpoint::step_of(*path);
   const auto value = at::tensor({found}, at::kLong);
   if (auto* group = agreement_.group()) group->broadcast(value, 0);
   return value.item<int64_t>();
@@ -87,12 +86,12 @@ void Trainer::go_back(const std::string& why) {
     fail(ErrorKind::data,
          fmt::format("{}; there is no checkpoint of before step {} to go back to (train.rollbacks)", why, learnt_step_),
          fix + "; more checkpoints are there with a smaller train.checkpoint_every or a larger train.keep_checkpoints");
-  const auto path = folder_.checkpoints() / fmt::format("step_{}", step);
+  const auto path = checkpoint::path_of(folder_.checkpoints(), step);
   with_context("going back to " + path.string(), [&] {
     const auto loaded = checkpoint::read_checkpoint(path, true);  // the first process has verified it
     const auto progress = progress_of(loaded.progress, path / "progress.json");
     restore_values(loaded, progress);
-    learnt_step_ = progress.learnt_step.value_or(step);
+    learnt_step_ = progress.learnt_step;
     if (folder_.writes()) checkpoint::remove_after(folder_.checkpoints(), step);
   });
   placement_.values_exchanged();

@@ -8,6 +8,7 @@
 
 #include <antiphon/base/fail_lines.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
 
 namespace antiphon::weights {
 namespace {
@@ -25,8 +26,7 @@ void append(std::vector<std::string>& lines, std::string_view title, const std::
 std::set<std::string> prefixes(const std::vector<std::string>& longer, const std::string& shorter) {
   std::set<std::string> found;
   for (const auto& name : longer)
-    if (name.size() > shorter.size() && name.ends_with(shorter) && name[name.size() - shorter.size() - 1] == '.')
-      found.insert(name.substr(0, name.size() - shorter.size()));
+    if (name != shorter && ends_in(name, shorter)) found.insert(name.substr(0, name.size() - shorter.size()));
   return found;
 }
 

@@ -41,7 +41,7 @@ std::string module_of(const std::string& parameter) {
 // By the end of its name after a dot, or of its module's; or by a glob.
 bool matches(const std::string& pattern, const std::string& parameter) {
   for (const auto& name : {parameter, module_of(parameter)})
-    if (name == pattern || (name.size() > pattern.size() && name.ends_with("." + pattern))) return true;
+    if (ends_in(name, pattern)) return true;
   return glob_match(pattern, parameter);
 }
 

@@ -116,14 +116,9 @@ at::Tensor Vit::position_embedding(int64_t rows, int64_t columns) const {
 
 at::Tensor Vit::embed(const at::Tensor& parts) const {
   const int64_t size = options_.patch_size, rows = parts.size(2) / size, columns = parts.size(3) / size;
-  const auto patches =
-      nn::linear(patches_of(parts, size), like(patch_weight_, parts).flatten(1), like(patch_bias_, parts));
-  const auto positions = like(position_embedding(rows, columns), parts);
-  if (!kind_.class_token) return patches + positions;
-  // Not added to all at once: the gradients of both tables would lie in the memory of that of the sum if there is one
-  // part, and what adds to one or clips it would change the other as well.
-  const auto token = like(class_token_, parts).view({1, 1, -1}) + positions.narrow(1, 0, 1);
-  return at::cat({token.expand({parts.size(0), 1, -1}), patches + positions.narrow(1, 1, patches.size(1))}, 1);
+  auto x = nn::linear(patches_of(parts, size), like(patch_weight_, parts).flatten(1), like(patch_bias_, parts));
+  if (kind_.class_token) x = at::cat({like(class_token_, parts).view({1, 1, -1}).expand({x.size(0), 1, -1}), x}, 1);
+  return x + like(position_embedding(rows, columns), parts);
 }
 
 at::Tensor Vit::forward(const at::Tensor& parts) const {

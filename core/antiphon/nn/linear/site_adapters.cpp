@@ -25,19 +25,15 @@ namespace {
        guess.empty() ? "name some of these in `targets`" : "did you mean '" + guess + "'?");
 }
 
-bool is_end(const std::string& target, const std::string& path) {
-  return target == path || (path.size() > target.size() && path.ends_with("." + target));
-}
-
 // Tables of tokens are meant by name alone.
 bool matches_site(const std::string& target, const Site& site) {
-  return site.table ? is_end(target, site.path) : matches_target(target, site.path);
+  return site.table ? ends_in(site.path, target) : matches_target(target, site.path);
 }
 
 }  // namespace
 
 bool matches_target(const std::string& target, const std::string& path) {
-  return target == "all-linear" || is_end(target, path) || glob_match(target, path);
+  return target == "all-linear" || ends_in(path, target) || glob_match(target, path);
 }
 
 std::vector<Site> matching_sites(const std::string& plugin, const std::vector<std::string>& targets,
@@ -59,7 +55,7 @@ std::vector<std::string> target_names(const std::vector<std::string>& targets, c
   for (const auto& site : sites) {
     bool plain = false;
     for (const auto& target : targets)
-      if (site.path.ends_with("." + target)) names.insert(target), plain = true;
+      if (ends_in(site.path, target)) names.insert(target), plain = true;
     if (!plain) names.insert(site.path);
   }
   return {names.begin(), names.end()};
