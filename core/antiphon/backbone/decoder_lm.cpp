@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace antiphon::backbone {
 namespace {
 
 constexpr int64_t kMostHeads = 1 << 20, kMostCached = 1 << 24;  // values per token: of all heads; in the cache
+constexpr int64_t kMostPositions = 1 << 30;
 
 // All keys of a rope table of a supported kind.
 void check_rope_table(const JsonTable& rope, const std::string& plugin) {
@@ -17,11 +19,11 @@ void check_rope_table(const JsonTable& rope, const std::string& plugin) {
       if (!rope.find(key)) rope.refuse(key, "a number for the scaling '" + type + "'");
   };
   if (type == "yarn") return;
-  if (type == "linear") return needed({"factor"});
+  if (type == "linear" || type == "dynamic") return needed({"factor"});
   if (type == "llama3") return needed({"factor", "low_freq_factor", "high_freq_factor"});
   if (type != "default")
     rope.refuse(rope.find("rope_type") ? "rope_type" : "type",
-                "'default', 'linear', 'llama3' or 'yarn', which the plugin " + plugin + " has");
+                "'default', 'linear', 'llama3', 'yarn' or 'dynamic', which the plugin " + plugin + " has");
 }
 
 const ForeignKeys& rope_keys() {
@@ -68,7 +70,8 @@ JsonTable rope_table(const JsonTable& config) {
 
 // Up to transformers 4 the keys are `rope_theta` and `rope_scaling`, from 5 on both are in `rope_parameters`. The
 // context of pre-training beside the table goes before that within it; YaRN without a factor stretches it to the
-// longest text.
+// longest text. What transformers stretches with the text counts from max_position_embeddings alone, and then texts may
+// be longer by the factor.
 void read_rope(const JsonTable& config, const DecoderFamily& family, const config::Schema& table, DecoderLmOptions& o,
                void* options) {
   const auto rope = rope_table(config);
@@ -81,6 +84,10 @@ void read_rope(const JsonTable& config, const DecoderFamily& family, const confi
   foreign::read_options(config, {{"original_max_position_embeddings", "rope_original_max_positions"}}, table, options);
   if (o.rope_type == "yarn" && !rope.find("factor"))
     o.rope_factor = static_cast<double>(o.max_positions) / static_cast<double>(o.rope_original_max_positions);
+  if (o.rope_type != "dynamic") return;
+  o.rope_original_max_positions = o.max_positions;
+  const double longest = static_cast<double>(o.max_positions) * std::max(o.rope_factor, 1.0);
+  o.max_positions = static_cast<int64_t>(std::min(longest, static_cast<double>(kMostPositions)));
 }
 
 namespace {
@@ -125,6 +132,12 @@ nn::DecoderOptions DecoderLmOptions::decoder() const {
     fail(ErrorKind::config,
          fmt::format("num_heads = {} is not a multiple of num_kv_heads = {}", num_heads, o.num_kv_heads));
   return o;
+}
+
+std::optional<int64_t> DecoderLm::longest_short() const {
+  const auto& scaling = decoder_.options().rope_scaling;
+  if (scaling.type != "longrope" && scaling.type != "dynamic") return std::nullopt;
+  return scaling.original_max_positions;
 }
 
 NameMap DecoderLm::name_map() const {

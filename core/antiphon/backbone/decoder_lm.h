@@ -2,6 +2,7 @@
 // LanguageModel itself. A plugin adds its own options and maps them to the decoder's.
 #pragma once
 #include <antiphon/component/language_model.h>
+#include <antiphon/component/long_texts.h>
 #include <antiphon/component/pretrained.h>
 #include <antiphon/config/schema.h>
 #include <antiphon/nn/blocks/decoder.h>
@@ -67,14 +68,15 @@ config::Table<Options> decoder_lm_table(const std::string& name) {
       .field("norm_eps", of(&D::norm_eps), "epsilon of the norms", {.min = 0, .max = 1})
       .field("rope_theta", of(&D::rope_theta), "base of the rotary frequencies",
              {.min = 0, .max = 1e15, .above_min = true})
-      .field("rope_type", of(&D::rope_type), "frequency scaling", {.choices = {"none", "linear", "llama3", "yarn"}})
+      .field("rope_type", of(&D::rope_type), "frequency scaling",
+             {.choices = {"none", "linear", "llama3", "yarn", "dynamic"}})
       .field("rope_factor", of(&D::rope_factor), "scaling factor", {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_low_freq_factor", of(&D::rope_low_freq_factor), "llama3: see Llama 3.1",
              {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_high_freq_factor", of(&D::rope_high_freq_factor), "llama3: see Llama 3.1",
              {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_original_max_positions", of(&D::rope_original_max_positions),
-             "llama3, yarn: context of pre-training", {.min = 1, .max = 1 << 30})
+             "llama3, yarn, dynamic: context of pre-training", {.min = 1, .max = 1 << 30})
       .field("rope_attention_factor", of(&D::rope_attention_factor),
              "yarn, longrope: what cos and sin are multiplied by; 0: as follows from how much longer texts may be",
              {.min = 0, .max = 1e6})
@@ -90,12 +92,14 @@ config::Table<Options> decoder_lm_table(const std::string& name) {
 }
 
 // Checkpoint names are those of transformers' LlamaForCausalLM, which the relatives of Llama share.
-class DecoderLm : public LanguageModel {
+class DecoderLm : public LanguageModel, public LongTexts {
  public:
   explicit DecoderLm(const nn::DecoderOptions& options) : decoder_(options) {}
   int64_t hidden_size() const override { return decoder_.options().hidden_size; }
   int64_t vocab_size() const override { return decoder_.options().vocab_size; }
   int64_t max_positions() const override { return decoder_.options().max_positions; }
+  std::optional<int64_t> longest_short() const override;
+  bool long_are_alike() const override { return decoder_.options().rope_scaling.type != "dynamic"; }
   int64_t position_axes() const override { return decoder_.position_axes(); }
   at::Tensor embed(const at::Tensor& ids) override { return decoder_.embed(ids); }
   at::Tensor forward(const DecoderInput& input) override { return decoder_.forward(input); }

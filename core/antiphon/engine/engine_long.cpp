@@ -1,5 +1,5 @@
 // Texts that outgrow what a model computes as a short one (component/long_texts.h): what the cache holds of them is of
-// no use then, and they are read again from their first token on.
+// no use then, and they are read again from their first token on; or answers alone go on from it.
 #include <antiphon/engine/engine.h>
 
 #include <ATen/ATen.h>
@@ -14,13 +14,21 @@ bool Engine::is_long(double next_position) const {
 
 // The next token is the first that is read as one of a long text.
 bool Engine::outgrows(const Text& text) const {
+  if (!long_are_alike_) return false;
   const auto* beams = text.writing->beams.get();
   const double next = cache_.next_position(beams ? beams->rows.front() : text.row);
   return !is_long(next) && is_long(next + 1);
 }
 
+// Whether a prompt may take what the text's row has in common with it.
+bool Engine::goes_on(const Text& text, double next_position) const {
+  const bool is_now = is_long(cache_.next_position(text.row)), will_be = is_long(next_position);
+  return is_now == will_be && (!will_be || long_are_alike_);
+}
+
 std::optional<data::Prepared> Engine::kept(const data::Prepared& prompt) const {
-  const bool may_outgrow = longest_short_ && !is_long(static_cast<double>(cache_.prefix()) + prompt.next_position());
+  const bool may_outgrow =
+      longest_short_ && long_are_alike_ && !is_long(static_cast<double>(cache_.prefix()) + prompt.next_position());
   return may_outgrow ? std::optional(prompt) : std::nullopt;
 }
 

@@ -12,6 +12,8 @@
 #include <antiphon/nn/testing.h>
 #include <antiphon/nn/token_scores.h>
 
+#include <catch2/matchers/catch_matchers_string.hpp>
+
 using namespace antiphon;
 using namespace antiphon::nn;
 
@@ -260,6 +262,25 @@ TEST_CASE(
         CHECK(std::abs(entry(table.sin_td) - 1.25 * std::sin(angle)) < 1e-6);
       }
     }
+}
+
+TEST_CASE("dynamic: beyond the original positions a text turns by a theta that grows with its length") {
+  const RopeScaling scaling{.type = "dynamic", .factor = 2.5, .original_max_positions = 6};
+  const Rope rope(8, 10000, scaling);
+  CHECK(rope.needs_last());
+  const std::vector<int64_t> positions{0, 3, 5, 1, 6, 2, 40}, last{5, 5, 4, 6, 6, 90, 90};
+  const auto table = rope.table(at::tensor(positions, at::kLong).unsqueeze(0), at::kFloat, at::tensor(last, at::kLong));
+  for (size_t t = 0; t < positions.size(); ++t)
+    for (size_t i = 0; i < 4; ++i) {
+      const double stretched = 1 + 2.5 * (static_cast<double>(std::max<int64_t>(last[t] + 1, 6)) / 6 - 1);
+      const double theta = 10000 * std::pow(stretched, 8.0 / 6);
+      const double angle = static_cast<double>(positions[t]) * std::pow(theta, -2 * static_cast<double>(i) / 8);
+      const auto row = static_cast<int64_t>(t), column = static_cast<int64_t>(i);
+      CHECK(std::abs(table.cos_td[row][column].item<double>() - std::cos(angle)) < 2e-6);
+      CHECK(std::abs(table.sin_td[row][column + 4].item<double>() - std::sin(angle)) < 2e-6);
+    }
+  CHECK_THROWS_WITH(Rope(8, 10000, scaling, {0, 1, 2, 0}), Catch::Matchers::ContainsSubstring("several axes"));
+  CHECK_THROWS_WITH(Rope(2, 10000, scaling), Catch::Matchers::ContainsSubstring("one frequency"));
 }
 
 TEST_CASE("rope over several axes: each frequency turns by the position on its axis") {

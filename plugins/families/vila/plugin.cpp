@@ -95,6 +95,16 @@ void check_squares(const JsonTable& config, int64_t factor) {
                                             " patches on an edge are not a multiple of " + std::to_string(factor));
 }
 
+// Keys that VILA's own code does not take as they would be here if they are absent, or say two things.
+void check_said(const JsonTable& config) {
+  if (!config.find("mm_vision_select_feature"))
+    config.refuse("mm_vision_select_feature", "\"cls_patch\": without it VILA's own code reads no picture");
+  const bool cut = config.text("image_aspect_ratio", "") == "dynamic_s2";
+  if (config.flag("dynamic_s2", false) != cut)
+    config.refuse("dynamic_s2", cut ? "true: pictures are cut for scales (image_aspect_ratio), which it has joined"
+                                    : "false: scales would be joined for which no picture is cut (image_aspect_ratio)");
+}
+
 class Vila : public ModelFamily {
  public:
   // Names as a model in memory has them: on disk each part lies in a folder of its own.
@@ -112,6 +122,7 @@ class Vila : public ModelFamily {
 Value Vila::compose(const PretrainedConfig& pretrained, const std::string& directory) const {
   const auto& config = pretrained.config;
   check_keys(config, whole_keys());
+  check_said(config);
   check_fixed(config.table(kTower), {"model_type", {"siglip_vision_model"}});
   const auto slot = [&](const std::string& plugin, const char* folder) {
     return Value::Table{{"plugin", plugin}, {"weights", directory + "/" + folder}};

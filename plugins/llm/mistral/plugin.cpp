@@ -62,6 +62,9 @@ void MistralOptions::read_pretrained(const PretrainedConfig& pretrained) {
 
 nn::DecoderOptions decoder(const MistralOptions& options) {
   auto decoder = options.decoder();
+  if (options.query_temperature != 0 && options.rope_type == "dynamic")
+    fail(ErrorKind::config, "mistral: query_temperature beside rope_type = \"dynamic\", which no model has",
+         "take another rope_type, or set query_temperature = 0");
   decoder.window = options.sliding_window;
   decoder.query_temperature = options.query_temperature;
   return decoder;

@@ -1,6 +1,5 @@
 // Phi-3, Phi-3.5 and Phi-4-mini (Abdin et al. 2024; transformers: models/phi3): Llama whose files hold queries, keys
 // and values as one matrix and gate and up as another, with a window and LongRoPE, or without.
-#include <antiphon/component/long_texts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -44,12 +43,9 @@ nn::DecoderOptions decoder(const Phi3Options& options) {
   return decoder;
 }
 
-class Phi3 : public backbone::DecoderLm, public LongTexts {
+class Phi3 : public backbone::DecoderLm {
  public:
-  explicit Phi3(const Phi3Options& options) : DecoderLm(decoder(options)) {
-    if (options.has_long_texts()) longest_short_ = options.rope_original_max_positions;
-  }
-  std::optional<int64_t> longest_short() const override { return longest_short_; }
+  explicit Phi3(const Phi3Options& options) : DecoderLm(decoder(options)) {}
 
   NameMap name_map() const override {
     auto map = DecoderLm::name_map();
@@ -58,9 +54,6 @@ class Phi3 : public backbone::DecoderLm, public LongTexts {
                       {"model.layers.{}.mlp.gate_up_proj.{}", "layers.{}.mlp.[gate_proj,up_proj].{}"}});
     return map;
   }
-
- private:
-  std::optional<int64_t> longest_short_;
 };
 
 }  // namespace antiphon::phi3

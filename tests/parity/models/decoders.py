@@ -259,12 +259,12 @@ def answers(bench, case, model, table, greedy=in_one_pass):
 
 def refusals(bench):
     """What a plugin does not compute is refused, never computed as something else."""
-    for plugin, key, value, word in [("llama", "rope_parameters", {**YARN, "rope_theta": 1.0}, "rope_theta = 1"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
+    for plugin, key, value, word in [("llama", "rope_parameters", {**YARN, "rope_theta": 1.0}, "rope_theta = 1"), ("llama", "rope_scaling", {"type": "proportional", "factor": 2.0}, "proportional"),
                                      ("llama", "hidden_act", "gelu", "gelu"), ("llama", "model_type", "mistral", "mistral"), ("nemotron", "hidden_act", "silu", "relu2"),
                                      ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types"), ("qwen3", "layer_types", ["sliding_attention"] * 3, "layer_types"),
                                      ("gemma3", "attn_logit_softcapping", 5.0, "attn_logit_softcapping"), ("gemma3", "use_bidirectional_attention", True, "use_bidirectional_attention"), ("gemma3", "sliding_window", None, "sliding_window"),
                                      ("gemma3", "layer_types", ["full_attention"] * 5, "kind of each of 6 layers"), ("gemma2", "layer_types", ["chunked_attention"] * 4, "layer_types"), ("gemma2", "hidden_activation", "silu", "hidden_activation"),
-                                     ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, "dynamic"),
+                                     ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "proportional", "rope_theta": 1e4, "factor": 4.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, "proportional"),
                                      ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "default", "rope_theta": 1e4}, "sliding_attention": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}, "rope_type"),
                                      ("granite", "hidden_act", "gelu", "gelu"), ("mistral", "hidden_act", "gelu", "gelu")]:
         folder = bench.new_folder()

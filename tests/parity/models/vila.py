@@ -296,7 +296,7 @@ def export(bench, reference):
 def refusals(bench, reference):
     path = reference.folder / "config.json"
     written = json.loads(path.read_text())
-    for key, value, word in [("image_aspect_ratio", "pad", "image_aspect_ratio"), ("s2", True, "s2 is true"), ("ps3", True, "ps3"), ("mm_vision_select_feature", "patch", "mm_vision_select_feature"), ("mm_projector_cfg", {"mm_projector_type": "mlp2x_gelu"}, "mm_projector_type"),
+    for key, value, word in [("image_aspect_ratio", "pad", "image_aspect_ratio"), ("s2", True, "s2 is true"), ("ps3", True, "ps3"), ("mm_vision_select_feature", None, "mm_vision_select_feature"), ("dynamic_s2", False, "dynamic_s2"), ("dynamic_s2", None, "dynamic_s2"), ("image_aspect_ratio", "resize", "dynamic_s2"), ("mm_vision_select_feature", "patch", "mm_vision_select_feature"), ("mm_projector_cfg", {"mm_projector_type": "mlp2x_gelu"}, "mm_projector_type"),
                              ("mm_projector_cfg", None, "mm_projector_cfg"), ("image_encoder", json.dumps({"_target_": "other"}), "_target_"), ("image_encoder", "{", "image_encoder"), ("vision_tower_cfg", {"model_type": "radio"}, "siglip_vision_model"), ("s2_scales", "28;56", "s2_scales"), ("s2_scales", "28", "s2_scales"),
                              ("s2_resize_output_to_scale_idx", 0, "the last scale"), ("mm_projector_cfg", {"mm_projector_type": "mlp_downsample_3x3_fix"}, "not a multiple of 3"), ("max_tiles", 8, "max_tiles")]:
         path.write_text(json.dumps({**written, key: value}))

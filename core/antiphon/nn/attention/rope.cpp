@@ -42,6 +42,15 @@ at::Tensor yarn_scaled(const at::Tensor& powers, int64_t rotary_size, double the
   return 1.0 / (s.factor * powers) * (1 - kept) + 1.0 / powers * kept;
 }
 
+void check_dynamic(int64_t rotary_size, const std::vector<int64_t>& axes) {
+  if (!axes.empty())
+    fail(ErrorKind::config, "rope_type = \"dynamic\" with positions on several axes, of which none is a text's length",
+         "take another rope_type");
+  if (rotary_size <= 2)
+    fail(ErrorKind::config, "rope_type = \"dynamic\" with one frequency; two at least are needed",
+         "take another rope_type, or wider heads");
+}
+
 // A rotation's gradient is the rotation back, so nothing of x is kept.
 struct RopeFunction : torch::autograd::Function<RopeFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
@@ -78,6 +87,11 @@ Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const 
     inverse_frequency_ = divided(scaling.short_factors), long_inverse_frequency_ = divided(scaling.long_factors);
     long_from_ = scaling.original_max_positions, multiplier_ = scaling.table_multiplier;
   }
+  if (scaling.type == "dynamic") {
+    check_dynamic(rotary_size, axes);
+    exponents_ = exponents, theta_ = theta, factor_ = scaling.factor, long_from_ = scaling.original_max_positions;
+    power_ = static_cast<double>(rotary_size) / static_cast<double>(rotary_size - 2);
+  }
   if (axes.empty()) return;
   axis_of_frequency_ = at::tensor(axes, at::kLong);
   axes_ = *std::ranges::max_element(axes) + 1;
@@ -104,13 +118,21 @@ at::Tensor Rope::positions_of_frequencies(const at::Tensor& positions_at) const 
 // [frequencies], or [tokens, frequencies] if they depend on how long a token's text is.
 at::Tensor Rope::frequencies(const at::Tensor& last_t) const {
   if (!needs_last()) return inverse_frequency_;
-  return at::where(last_t.ge(long_from_).unsqueeze(1), long_inverse_frequency_, inverse_frequency_);
+  const auto long_td = exponents_.defined() ? dynamic_frequencies(last_t) : long_inverse_frequency_;
+  return at::where(last_t.ge(long_from_).unsqueeze(1), long_td, inverse_frequency_);
+}
+
+// In the order and the precision of the reference. Short texts are not of interest, but have numbers.
+at::Tensor Rope::dynamic_frequencies(const at::Tensor& last_t) const {
+  const auto length_t = (last_t + 1).clamp_min(long_from_);
+  const auto stretched_t = factor_ * length_t / static_cast<double>(long_from_) - (factor_ - 1);
+  return 1.0 / at::pow((theta_ * stretched_t.pow(power_)).unsqueeze(1), exponents_);
 }
 
 RopeTable Rope::table(const at::Tensor& positions_at, at::ScalarType dtype, const at::Tensor& last_t) const {
   const auto device = positions_at.device();
   if (inverse_frequency_.device() != device)
-    for (auto* own : {&inverse_frequency_, &long_inverse_frequency_, &axis_of_frequency_})
+    for (auto* own : {&inverse_frequency_, &long_inverse_frequency_, &exponents_, &axis_of_frequency_})
       if (own->defined()) *own = own->to(device);
   const auto angles = positions_of_frequencies(positions_at) * frequencies(last_t);
   const auto both = at::cat({angles, angles}, -1);

@@ -1,5 +1,5 @@
-// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1, YaRN and LongRoPE, over one or
-// several axes.
+// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1, YaRN, LongRoPE and dynamic NTK,
+// over one or several axes.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,9 +12,11 @@ namespace antiphon::nn {
 // _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those in between blended),
 // "yarn" (Peng et al. 2023; there _compute_yarn_parameters: frequencies that turn more than `beta_fast` times within
 // the original positions are kept, those that turn less than `beta_slow` times divided by factor, those in between
-// blended, between whole numbers of frequencies if `truncate`; cos and sin are multiplied), or "longrope" (Ding et al.
+// blended, between whole numbers of frequencies if `truncate`; cos and sin are multiplied), "longrope" (Ding et al.
 // 2024; there _compute_longrope_parameters: each frequency is divided by a factor of its own, of `long_factors` in
-// texts of more positions than the original ones; cos and sin are multiplied).
+// texts of more positions than the original ones; cos and sin are multiplied), or "dynamic" (there
+// _compute_dynamic_ntk_parameters: in texts of n positions, more than the original ones, theta is multiplied by
+// (1 + factor (n / original - 1))^(r / (r - 2)), of r values that are turned).
 struct RopeScaling {
   std::string type = "none";
   double factor = 1.0;
@@ -36,7 +38,8 @@ struct RopeTable {
 class Rope {
  public:
   // `rotary_size` is even: the leading part of a head that is rotated, or all of it. `axes`: for each of the
-  // rotary_size / 2 frequencies the axis whose position it turns by; none: there is one axis.
+  // rotary_size / 2 frequencies the axis whose position it turns by; none: there is one axis. Error(config) for
+  // "dynamic" with several axes, or with one frequency.
   Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const std::vector<int64_t>& axes = {});
   // Of patches by row and column: each has the frequencies of a head of half the size, first those of the row
   // (transformers: models/qwen2_vl, Qwen2VLVisionRotaryEmbedding); or, if `interleaved`, the frequencies of a whole
@@ -44,18 +47,20 @@ class Rope {
   static Rope of_grid(int64_t head_size, double theta, bool interleaved = false);
   // positions [axes, tokens] int64 -> the table, in `dtype` on the device of the positions. Error(internal) for another
   // number of axes.
-  // `last_t` [tokens] int64, on their device: where the last token of each token's text is, by which longrope chooses.
+  // `last_t` [tokens] int64, on their device: where the last token of each token's text is, on which longrope and
+  // dynamic depend.
   int64_t axes() const { return axes_; }
-  bool needs_last() const { return long_inverse_frequency_.defined(); }
+  bool needs_last() const { return long_inverse_frequency_.defined() || exponents_.defined(); }
   RopeTable table(const at::Tensor& positions_at, at::ScalarType dtype, const at::Tensor& last_t = {}) const;
 
  private:
   at::Tensor positions_of_frequencies(const at::Tensor& positions_at) const;
   at::Tensor frequencies(const at::Tensor& last_t) const;
-  // [rotary_size / 2] float32, float32 and int64; they follow the positions to their device.
-  mutable at::Tensor inverse_frequency_, long_inverse_frequency_, axis_of_frequency_;
+  at::Tensor dynamic_frequencies(const at::Tensor& last_t) const;
+  // [rotary_size / 2] float32, of theta's exponents too, and int64; they follow the positions to their device.
+  mutable at::Tensor inverse_frequency_, long_inverse_frequency_, exponents_, axis_of_frequency_;
   int64_t axes_ = 1, long_from_ = 0;
-  double multiplier_ = 1;
+  double multiplier_ = 1, theta_ = 0, factor_ = 1, power_ = 1;
 };
 
 // The axes of the frequencies if they are cut into sections of these lengths, of which the i-th takes axis i mod
