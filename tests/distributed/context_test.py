@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, CONFORMER, TABLES, Together
+from together import ALL, CONFORMER, Together
 from harness import main, sets
 
 
@@ -31,7 +31,7 @@ class Context(Together):
         self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
 
     def test_other_methods(self):
-        self.compare_methods(**TABLES)
+        self.compare_methods()
 
     def test_quantized_base(self):
         self.compare("int8", *sets(precision__weights='"int8"'), counts=(2,))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, FIXED, READ, TABLES, Together, children, experts, tensors
+from together import ALL, COMMON, CONFORMER, FIXED, READ, Together, children, experts, tensors
 import make_tiny
 from harness import LIMIT, checkpoints, losses, main, records, sets
 
@@ -25,7 +25,7 @@ class Fsdp(Together):
 
     def test_methods(self):
         """Parameters of a block of which most are frozen, among them."""
-        self.compare_methods(**TABLES)
+        self.compare_methods()
 
     def test_lora(self):
         """By 2 processes, and by 4 of which two cut up each copy."""
@@ -36,6 +36,9 @@ class Fsdp(Together):
 
     def test_everything_trained(self):
         self.compare("all", *ALL)
+
+    def test_frozen_by_name(self):
+        self.compare_frozen()
 
     def test_whole_during_a_step(self):
         self.compare("between", *ALL, *BETWEEN)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, CONFORMER, METHODS, Together, experts, limited_experts, tensors
+from together import ALL, CONFORMER, FIXED, METHODS, READ, Together, experts, limited_experts, tensors
 from harness import losses, main, records, sets
 
 SCHEDULES = {"1f1b": [], "gpipe": [], "zero_bubble": [], "interleaved": sets(parallel__chunks=2, parallel__layers_per_stage="[1, 0, 1, 0]")}
@@ -110,6 +110,20 @@ class Pipeline(Together):
 
     def test_other_methods(self):
         self.compare_methods()
+
+    def test_changes_of_the_embedding(self):
+        """Alone, so that what learns lies before all blocks; and rows of one that is the head as well, which the first and the last stage have."""
+        self.compare("read", *FIXED, config=self.with_method(READ), counts=(2,))
+        tied = self.drawn("tied", 2, tie_embeddings=True)
+        config, few = self.edited("tied_rows", ('targets = ["q_proj"', 'trainable_token_indices = [5, 7, 40]\ntargets = ["q_proj"'), config=tied), sets(train__steps=4)
+        one, _ = self.run_with("tied_rows_1", 1, *few, config=config)
+        for name, processes, args in (("zero_bubble", 2, schedule("zero_bubble")), ("parts", 4, sets(parallel__tensor=2))):
+            with self.subTest(name):
+                many, _ = self.run_with(f"tied_rows_{name}", processes, *few, *args, config=config)
+                self.assert_same_training(one, many)
+
+    def test_frozen_by_name(self):
+        self.compare_frozen()
 
     def test_keys_and_values_before_sequences(self):
         """Each stage has those of its layers, of which one has none here; the network that makes them is in all."""

@@ -36,7 +36,7 @@ class Tensor(Together):
         self.compare("conformer", config=self.edited("conformer", CONFORMER))
 
     def test_other_methods(self):
-        """Scales of cut outputs and inputs, adapters behind sums and beside sublayers, virtual tokens, the part's own parameters."""
+        """Scales of cut outputs and inputs, adapters behind sums and beside sublayers, virtual tokens, the part's own parameters, cut tables."""
         text = f'plugin = "prompt_tuning"\ntokens = 3\ninit = "text"\ninit_text = "red"\ntokenizer = "{self.folder}/models/llama"'
         self.compare_methods(vera='plugin = "vera"\nrank = 16\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', from_text=text,
                              scaled_outputs='plugin = "ia3"\ntargets = ["q_proj", "o_proj", "up_proj"]\nfeedforward = ["up_proj"]')

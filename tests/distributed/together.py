@@ -28,10 +28,11 @@ METHODS = {
     "dora": 'plugin = "lora"\nrank = 4\ndora = true\ntargets = ["q_proj", "down_proj"]\nmodules_to_save = ["input_layernorm"]',
     "pissa": 'plugin = "lora"\nrank = 4\ninit = "pissa"\ndropout = 0.1',
 }
-# Of the embedding and of the head, which not every mesh divides.
+# Of the embedding and of the head; what is of one process's tokens alone among them.
 TABLES = {
     "tables": 'plugin = "lora"\nrank = 4\ndropout = 0.1\ntargets = ["q_proj", "embed_tokens", "lm_head"]',
     "tokens": 'plugin = "lora"\nrank = 4\ntargets = ["v_proj"]\ntrainable_token_indices = { embed_tokens = [5, 7, 40], lm_head = [7, 41] }',
+    "trainable_tokens": 'plugin = "trainable_tokens"\ntoken_indices = [5, 7, 40]\ntables = ["embed_tokens", "lm_head"]',
 }
 # What learns, if connectors do not, lies before all blocks.
 READ = 'plugin = "lora"\nrank = 4\ntargets = ["embed_tokens"]'
@@ -181,10 +182,10 @@ class Together(Case):
         return self.edited("method", (lora, table + "\n\n"))
 
     def compare_methods(self, **other):
-        """Of fine-tuning other than LoRA; `other`: more of them, or tables in place of those that cannot be divided so."""
+        """Of fine-tuning other than LoRA on layers; `other`: more of them."""
         from safetensors.numpy import load_file
 
-        for name, table in {**METHODS, **other}.items():
+        for name, table in {**METHODS, **TABLES, **other}.items():
             with self.subTest(name):
                 self.compare(name, *sets(train__steps=4), config=self.with_method(table), counts=(2,))
                 one, two = (load_file(self.folder / f"{name}_{n}" / "adapter" / "adapter_model.safetensors") for n in (1, 2))
@@ -192,6 +193,15 @@ class Together(Case):
                 for key, value in one.items():
                     self.assertEqual(value.shape, two[key].shape, key)
                     self.assertLessEqual(abs(value - two[key]).max(), 4e-4 * abs(value).max() + 2e-5, key)
+
+    def compare_frozen(self):
+        """`model.freeze`: of trained parts the same stays, and is not kept."""
+        frozen = ("llm/embed_tokens", "llm/layers.0.", "streams.image.encoder/layers.")
+        one = self.compare("freeze", *ALL, *sets(model__freeze='["llm/embed_tokens", "llm/layers.0.*", "streams.image.encoder/layers.*"]'), counts=(2,))
+        for run in (one, self.folder / "freeze_2"):
+            kept = tensors(run)
+            self.assertEqual([name for name in kept if name.startswith(frozen)], [])
+            self.assertIn("llm/layers.1.mlp.up_proj.weight", kept)
 
     def compare_in_bf16(self):
         """Everything trained; what is rounded depends on who adds it up."""

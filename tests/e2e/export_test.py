@@ -300,10 +300,11 @@ class Export(Case):
         reference = self.reference(LlavaNext)
         data, base = reference.folder / "train.jsonl", f'from = "{reference.folder}"\n'
         mixed = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"] }, { plugin = "ia3", name = "other" }]\nstreams.image.connector.trainable = false\n'
+        vera = 'llm.peft = [{ plugin = "vera", rank = 4, targets = ["q_proj"] }]\nstreams.image.connector.trainable = false\n'
         some = 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["q_proj"], only = "text" }]\nstreams.image.connector.trainable = false\n'
         for name, more, said in [("newline", LORA, "'model.image_newline' was trained, and lies in no module of its own"), ("all", "llm.trainable = true\nstreams.image.connector.trainable = false\n", "llm was itself trained, or comes from elsewhere"),
                                  ("elsewhere", LORA + f'streams.image.encoder = {{ plugin = "clip", weights = "{self.reference(Llava).folder}", part = "vision_tower" }}\nstreams.image.connector.trainable = false\n', "streams.image.encoder was itself trained, or comes from elsewhere"),
-                                 ("mixed", mixed, "llm.peft.1 is IA3, beside LORA"), ("some", some, "llm.peft.0 changes some tokens only"), ("none", "", "the model has none")]:
+                                 ("mixed", mixed, "llm.peft.1 is IA3, beside LORA"), ("vera", vera, "llm.peft.0 is VERA, of which one adapter of several parts is not known"), ("some", some, "llm.peft.0 changes some tokens only"), ("none", "", "the model has none")]:
             with self.subTest(name):
                 run = self.trained(f"not_{name}", base + more, data)
                 out, text = self.for_peft(run, code=2)

@@ -18,9 +18,12 @@ class Module;
 inline const std::string kPeftPrefix = "base_model.model.";  // before the path in the Hugging Face model
 inline const std::string kPeftPrompt = "prompt_embeddings";  // of virtual tokens, without a prefix
 inline const std::string kOursBehind = "#";                  // in a parameter's name: what follows is not in PEFT's key
-// Of tokens whose rows of a table are trained, behind the table's name.
-inline const std::string kPeftTokens = ".token_adapter.trainable_tokens_delta";
+inline const std::string kPeftBase = ".base_layer";          // behind the name of a changed module: it, unchanged
+// Of tokens whose rows of a table are trained, behind the table's name: the adapter, and the rows in it.
+inline const std::string kPeftTokenAdapter = ".token_adapter",
+                         kPeftTokens = kPeftTokenAdapter + ".trainable_tokens_delta";
 // In adapter_config.json.
+inline const std::string kPeftBias = "bias";  // which biases of the part are trained, too: none, all, or a method's own
 inline const std::string kPeftMethod = "peft_type", kPeftBaseModel = "base_model_name_or_path",
                          kPeftTokenIndices = "trainable_token_indices",  // which these are
     kPeftParameters = "target_parameters";  // changed tensors that are no module's weight, such as those of experts

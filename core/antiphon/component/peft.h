@@ -143,9 +143,12 @@ class Peft {
   virtual std::string key_of(const std::string& parameter) const;
   // What PEFT's file holds, by such names. Default: the parameters.
   virtual std::vector<std::pair<std::string, at::Tensor>> file_tensors();
-  // What PEFT's file may hold of the part as it was before it was trained, by key: it must be what the part has. Such a
-  // tensor has no parameter of the method. Default: nothing.
-  virtual std::vector<std::pair<std::string, at::Tensor>> copies_of_part() const { return {}; }
+  // What PEFT's file may hold of the part as it was before it was trained, named by key: it must be what the part has,
+  // or has a part of. Such a tensor has no parameter of the method. Default: nothing.
+  virtual std::vector<Parameter> copies_of_part() const { return {}; }
+  // Whether all layers share a parameter, which has the most rows and columns of any: a file of several parts has one
+  // for the layers of all of them, of which this part takes the beginning. Default: none is shared.
+  virtual bool is_shared(const std::string& /*parameter*/) const { return false; }
   // Keys under which PEFT's file may have a tensor once more, each with the key that the method has it by; they must be
   // equal. Default: none.
   virtual std::vector<std::pair<std::string, std::string>> repeated_keys() const { return {}; }

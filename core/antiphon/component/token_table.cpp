@@ -2,9 +2,39 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/component/peft.h>
 
+#include <utility>
+
 namespace antiphon {
+namespace {
+
+[[noreturn]] void fail_to_divide(const std::string& key) {
+  fail(ErrorKind::config, "a change of the embedding or of the head of this kind is not divided by " + key,
+       "use " + key + " = 1, or leave the method out");
+}
+
+}  // namespace
+
+void TableAdapter::keep_tokens(int64_t, int64_t, comm::Group&) { fail_to_divide("parallel.tensor"); }
+void TableAdapter::keep(bool) { fail_to_divide("parallel.pipeline"); }
+
+void TokenTable::keep_tokens(int64_t begin, int64_t size, comm::Group& group) {
+  first_token_ = begin;
+  for (const auto& adapter : adapters) adapter->keep_tokens(begin, size, group);
+}
+
+void TokenTable::keep(bool all) {
+  for (const auto& adapter : adapters) adapter->keep(all);
+}
+
+Parameter TokenTable::as_parameter(std::string name) const {
+  return {.name = std::move(name),
+          .tensor = weight,
+          .role = Role::embedding,
+          .box = Box{{tokens, width}, {first_token_, 0}}};
+}
 
 at::Tensor TokenTable::rows_before(size_t count, const at::Tensor& ids_n) const {
   auto x = rows_(ids_n);

@@ -11,6 +11,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/model/export_parts.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/site_choice.h>
@@ -129,6 +130,25 @@ json own_modules(const json& modules, const std::set<std::string>& paths) {
   return own;
 }
 
+// Those changed tensors in whose module the part has something, which a whole name calls as it is called there.
+json own_tensors(const json& tensors, const std::set<std::string>& paths, const AdapterPlace& place) {
+  std::set<std::string> own;
+  const auto take = [&](const std::string& tensor) {
+    const auto parent = parent_of(tensor);
+    if (parent == tensor) return void(own.insert(tensor));  // in any module
+    for (const auto& path : paths)
+      for (const auto& module : modules_of(path)) {
+        const auto name = ends_in(module, parent) ? key_in_part(place, module + ".weight") : std::nullopt;
+        if (!name) continue;
+        const auto here = parent_of(*name);
+        own.insert(ends_in(here, parent) ? tensor : here + tensor.substr(parent.size()));
+      }
+  };
+  for (const auto& tensor : tensors)
+    if (tensor.is_string()) take(tensor.get<std::string>());
+  return own;
+}
+
 }  // namespace
 
 AdapterPlace adapter_place(const std::string& weights, const std::string& part, const NameMap& names) {
@@ -182,6 +202,8 @@ PartOfAdapter part_of(weights::AdapterFiles files, const AdapterPlace& place) {
     if (is_of_patterns(key, value)) value = own_patterns(value, key, paths, place);
   if (const auto found = config.find("modules_to_save"); found != config.end() && found->is_array())
     *found = own_modules(*found, paths);
+  if (const auto found = config.find(kPeftParameters); found != config.end() && found->is_array())
+    *found = own_tensors(*found, paths, place);
   part.files.tensors = std::make_shared<const weights::Checkpoint>(part.files.tensors->path(), own);
   if (std::ranges::none_of(part.files.tensors->names(),
                            [](const auto& key) { return without_adapter_name(key).ends_with(kPeftTokens); }))

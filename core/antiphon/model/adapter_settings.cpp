@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/component/adapter_file.h>
 #include <antiphon/nn/linear/site_choice.h>
 #include <antiphon/weights/stacked.h>
@@ -20,7 +21,7 @@ using nlohmann::json;
 bool is_targeted(const json& config, const std::string& name) {
   const auto found = config.find(kPeftParameters);
   return found != config.end() && found->is_array() && std::ranges::any_of(*found, [&](const json& target) {
-           return target.is_string() && ("." + name).ends_with("." + target.get<std::string>());
+           return target.is_string() && ends_in(name, target.get_ref<const std::string&>());
          });
 }
 
@@ -30,11 +31,13 @@ std::map<std::string, std::vector<std::string>> sites_by_name(const PeftTarget& 
                                                               const json& config) {
   std::map<std::string, std::vector<std::string>> all;
   const std::string weight = ".weight";
+  const auto tensors = config.find(kPeftParameters);
+  const bool in_memory = tensors != config.end() && !tensors->empty();
   for (const auto& table : target.tables) all[table.path].push_back(table.path);
   for (const auto& site : target.sites) {
     all[site.path].push_back(site.path);
     const auto parameter = names.to_parameter(site.path + weight);
-    const auto stack = parameter ? weights::stack_with(names, *parameter, /*in_memory=*/true) : std::nullopt;
+    const auto stack = parameter ? weights::stack_with(names, *parameter, in_memory) : std::nullopt;
     const bool of_experts = stack && stack->is_of_experts();
     if (of_experts ? is_targeted(config, stack->name) : stack && stack->name.ends_with(weight))
       all[stack->name.substr(0, stack->name.rfind('.'))].push_back(site.path);
@@ -69,7 +72,8 @@ bool is_trained(const json& config, const std::string& table) {
 // PEFT writes tables of tokens as they were beside what is trained (Peft::copies_of_part()).
 bool is_copy(const std::string& path, const std::vector<Site>& tables, const json& config) {
   return std::ranges::any_of(tables, [&](const Site& site) {
-    return path == site.path + ".base_layer.weight" || path == site.path + ".token_adapter.base_layer.weight" ||
+    const auto changed = kPeftBase + ".weight";
+    return path == site.path + changed || path == site.path + kPeftTokenAdapter + changed ||
            (path == site.path + ".weight" && !is_trained(config, site.path));
   });
 }
@@ -109,7 +113,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   const std::unordered_set<std::string> parameters(target.parameters.begin(), target.parameters.end());
   Names chosen, modules;
   bool has_biases = false, has_tokens = false;
-  const auto bias = files.config.find("bias");
+  const auto bias = files.config.find(kPeftBias);
   const bool trains_biases = bias != files.config.end() && bias->is_string() && *bias != "none";
   for (const auto& key : files.tensors->names()) {
     if (!key.starts_with(kPeftPrefix)) continue;
@@ -133,7 +137,7 @@ PretrainedConfig adapter_settings(const weights::AdapterFiles& files, const Peft
   auto config = files.config;
   for (const auto* key : {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"})
     config.erase(key);
-  if (!has_biases) config.erase("bias");  // then load_adapter() says what the file wants
+  if (!has_biases) config.erase(kPeftBias);  // then load_adapter() says what the file wants
   if (!has_tokens) config.erase(kPeftTokenIndices);
   auto places = target.sites;
   places.insert(places.end(), target.tables.begin(), target.tables.end());

@@ -81,6 +81,7 @@ TEST_CASE(
 TEST_CASE("freeze: globs that leave nothing of a part to train are refused") {
   CHECK(says(refused(R"(["streams.image.connector/*"])"), "set trainable = false of [model.streams.image.connector]"));
   CHECK(says(refused(R"(["streams.*/weight", "streams.*/bias"])"), "set trainable = false of [model.streams.audio.co"));
+  CHECK(says(refused(R"(["streams.image.encoder/*"])"), "set trainable = false of [model.streams.image.encoder]"));
   CHECK(says(refused(R"(["llm/*"])"), "model.freeze leaves nothing of [model.llm] to be trained"));
 }
 

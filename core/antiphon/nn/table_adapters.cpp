@@ -18,6 +18,10 @@ std::vector<Site> tables_without(std::vector<Site> tables, const std::vector<Sit
   return tables;
 }
 
+Parameter copy_of(const Site& site, const std::string& end) {
+  return site.table->as_parameter(kPeftPrefix + site.path + end + ".weight");
+}
+
 std::vector<std::pair<std::string, std::string>> repeated_keys(const std::vector<Site>& tables,
                                                                const std::string& end) {
   std::vector<std::pair<std::string, std::string>> keys;

@@ -19,6 +19,9 @@ inline const char* const kPartOfTied = "it changes one of an embedding and a hea
 // Those tables that are none of `changed`.
 std::vector<Site> tables_without(std::vector<Site> tables, const std::vector<Site>& changed);
 
+// See Peft::copies_of_part(): the table as PEFT has it, with this behind its name.
+Parameter copy_of(const Site& site, const std::string& end = {});
+
 // See Peft: of rows that all of these tables have, whose key ends so behind the table's name.
 std::vector<std::pair<std::string, std::string>> repeated_keys(const std::vector<Site>& tables, const std::string& end);
 

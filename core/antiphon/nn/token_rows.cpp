@@ -10,8 +10,11 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/component/adapter_file.h>
+#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/rows_of_part.h>
 
 namespace antiphon::nn {
 namespace {
@@ -19,9 +22,7 @@ namespace {
 constexpr int64_t kMostListed = 8;
 
 // Whether PEFT means the table by this name, or a part of a model has a shorter one.
-bool is_named(const std::string& path, const std::string& name) {
-  return ("." + path).ends_with("." + name) || name.ends_with("." + path);
-}
+bool is_named(const std::string& path, const std::string& name) { return ends_in(path, name) || ends_in(name, path); }
 
 std::vector<int64_t> ids_of(const std::string& where, const config::Value& value, const Site& site) {
   std::vector<int64_t> ids;
@@ -63,7 +64,7 @@ std::vector<Site> those(const std::vector<Site>& tables, bool heads) {
 }  // namespace
 
 TokenRows::TokenRows(const std::string& name, const std::vector<int64_t>& ids, int64_t tokens, int64_t width)
-    : numbers_{at::tensor(ids, at::kLong), {}} {
+    : numbers_{at::tensor(ids, at::kLong), {}}, own_{0, tokens} {
   const int64_t count = numbers_.ids_k.size(0);
   numbers_.place_v = at::full({tokens}, count, at::kLong).index_copy_(0, numbers_.ids_k, at::arange(count));
   // Rows of other tokens are no values of these: a checkpoint has them under another name.
@@ -72,17 +73,36 @@ TokenRows::TokenRows(const std::string& name, const std::vector<int64_t>& ids, i
       Role::embedding);
 }
 
+// Of the whole table's numbers, so that it may be said more than once.
+void TokenRows::keep_tokens(int64_t begin, int64_t size, comm::Group& group) {
+  own_ = {begin, size}, group_ = &group;
+  const auto ids_k = numbers_.ids_k - begin;
+  numbers_.own_m = ids_k.ge(0).logical_and(ids_k.lt(size)).nonzero().squeeze(1);
+  numbers_.own_ids_m = ids_k.index_select(0, numbers_.own_m);
+}
+
 // Copied once: from the host in each pass, a device would wait, and could not record what it does.
 const TokenRows::Numbers& TokenRows::numbers_on(at::Device device) {
   if (used_.ids_k.defined() && used_.ids_k.device() == device) return used_;
   const c10::InferenceMode kept_for_training(false);
-  used_ = {numbers_.ids_k.to(device), numbers_.place_v.to(device)};
+  used_ = {numbers_.ids_k.to(device), numbers_.place_v.narrow(0, own_.begin, own_.size).to(device)};
+  if (group_) used_.own_m = numbers_.own_m.to(device), used_.own_ids_m = numbers_.own_ids_m.to(device);
   return used_;
 }
 
+// What the table has in their places: zeros for those that others have.
+at::Tensor TokenRows::below(const Rows& rows, const at::Tensor& ids_k) const {
+  return (group_ ? rows_of_part(ids_k, own_, rows) : rows(ids_k)).to(rows_kd_.scalar_type());
+}
+
 void TokenRows::start(const TokenTable& table) {
+  if (rows_kd_.numel() == 0) return;  // another stage has them
   c10::AutoGradMode no_grad(false);
-  rows_kd_.copy_(table.rows_below(*this, numbers_.ids_k.to(rows_kd_.device())));
+  const auto x_kd = below([&](const at::Tensor& ids_n) { return table.rows_below(*this, ids_n); },
+                          numbers_.ids_k.to(rows_kd_.device()))
+                        .to(at::kFloat);  // as processes add up
+  if (group_) group_->sum(x_kd);
+  rows_kd_.copy_(x_kd);
 }
 
 at::Tensor TokenRows::read(const at::Tensor& ids_n, const at::Tensor& x_nd) {
@@ -95,9 +115,12 @@ at::Tensor TokenRows::read(const at::Tensor& ids_n, const at::Tensor& x_nd) {
 
 // Other rows in their places add the differences to the products of these tokens.
 AddedProducts TokenRows::written(const at::Tensor& hidden_nd, const Rows& rows) {
-  const auto& ids_k = numbers_on(hidden_nd.device()).ids_k;
-  const auto change = rows_kd_ - rows(ids_k).to(rows_kd_.scalar_type());
-  return {{}, {}, nn::linear(hidden_nd, like(change, hidden_nd), {}), ids_k};
+  const auto& numbers = numbers_on(hidden_nd.device());
+  const auto change = rows_kd_ - below(rows, numbers.ids_k);
+  const DeferredGradients::Scope at_once(nullptr);  // the change is this pass's, and goes with its graph
+  const auto columns_nk = nn::linear(hidden_nd, like(change, hidden_nd), {});
+  if (!group_) return {{}, {}, columns_nk, numbers.ids_k};
+  return {{}, {}, columns_nk.index_select(1, numbers.own_m), numbers.own_ids_m};
 }
 
 at::Tensor TokenRows::merged(const at::Tensor& table_vd) const {

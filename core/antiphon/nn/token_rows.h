@@ -5,6 +5,7 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/token_table.h>
 #include <antiphon/config/value.h>
+#include <antiphon/nn/token_slices.h>
 
 #include <string>
 #include <vector>
@@ -20,15 +21,23 @@ class TokenRows : public TableAdapter, public Module {
   at::Tensor read(const at::Tensor& ids_n, const at::Tensor& x_nd) override;
   AddedProducts written(const at::Tensor& hidden_nd, const Rows& rows) override;
   at::Tensor merged(const at::Tensor& table_vd) const override;
+  // Each process has all rows.
+  void keep_tokens(int64_t begin, int64_t size, comm::Group& group) override;
+  void keep(bool all) override { Module::keep(all); }
 
  private:
-  // Which they are, and of each token of the table its number among them, or k.
+  // Which they are, and of each token that this process has its number among them, or k. If others have some: which of
+  // the k are this process's, and as which tokens.
   struct Numbers {
     at::Tensor ids_k, place_v;
+    at::Tensor own_m = {}, own_ids_m = {};
   };
   const Numbers& numbers_on(at::Device device);
+  at::Tensor below(const Rows& rows, const at::Tensor& ids_k) const;
   at::Tensor rows_kd_;
   Numbers numbers_, used_;  // on the host; where passes are
+  Part own_;
+  comm::Group* group_ = nullptr;  // has the table together; nullptr: this process has all of it
 };
 
 // The rows of these tokens of the table, of which several have the same if the head is the embedding.

@@ -10,8 +10,10 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/component/adapter_file.h>
 #include <antiphon/weights/json_file.h>
+#include <antiphon/weights/shared_matrices.h>
 
 namespace antiphon::weights {
 namespace {
@@ -35,10 +37,7 @@ std::string checkpoint_path(const std::string& name, const NameMap& map) {
 
 // Whether two names of a module's parameter may be one: PEFT names it by the module that it was given, which may be the
 // part alone or lie within another.
-bool same_end(std::string_view a, std::string_view b) {
-  if (a.size() < b.size()) std::swap(a, b);
-  return a.size() > b.size() && a.ends_with(b) && a[a.size() - b.size() - 1] == '.';
-}
+bool same_end(std::string_view a, std::string_view b) { return a != b && (ends_in(a, b) || ends_in(b, a)); }
 
 using Texts = std::unordered_map<std::string, std::string>;
 
@@ -56,24 +55,26 @@ std::string alike(const std::string& key, const Texts& parameters) {
 }
 
 // A table that PEFT wrote beside its change is of another model if it is not the part's.
-void check_copy(const Checkpoint& file, const std::string& key, const at::Tensor& own) {
+void check_copy(const Checkpoint& file, const std::string& key, const Parameter& parameter) {
+  const auto& own = *parameter.tensor;
   if (own.is_meta() || own.numel() == 0) return;  // it is kept in another form, or by another process
   const auto copy = file.tensor(key);
-  if (copy.sizes() == own.sizes() && at::equal(copy.to(own.scalar_type()), own.detach().to(at::kCPU))) return;
-  if (copy.dim() == 2 && own.dim() == 2 && copy.size(1) == own.size(1) && copy.size(0) > own.size(0))
+  const auto sizes = parameter.whole_sizes();
+  const bool same_sizes = copy.sizes() == sizes;
+  if (same_sizes && at::equal(parameter.part_of(copy).to(own.scalar_type()), own.detach().to(at::kCPU))) return;
+  if (copy.dim() == 2 && sizes.size() == 2 && copy.size(1) == sizes[1] && copy.size(0) > sizes[0])
     fail(ErrorKind::weights,
          fmt::format("{}: '{}' has {} rows, one for each token, and the model's table has {}: tokens were added before "
                      "it was trained",
-                     file.path().string(), key, copy.size(0), own.size(0)),
+                     file.path().string(), key, copy.size(0), sizes[0]),
          "save the model as it was then (resize_token_embeddings(), save_pretrained()), and name that directory in the "
          "part's `weights`");
-  const bool other_values = copy.sizes() == own.sizes();
   fail(ErrorKind::weights,
        fmt::format("{}: '{}' [{}] {} the model's [{}]", file.path().string(), key, fmt::join(copy.sizes(), ", "),
-                   other_values ? "has other values than" : "is of another shape than", fmt::join(own.sizes(), ", ")),
-       other_values ? "say modules_to_save if it was trained as a whole; otherwise name the directory that the adapter "
-                      "was trained on in the part's `weights`"
-                    : "name the directory that the adapter was trained on in the part's `weights`");
+                   same_sizes ? "has other values than" : "is of another shape than", fmt::join(sizes, ", ")),
+       same_sizes ? "say modules_to_save if it was trained as a whole; otherwise name the directory that the adapter "
+                    "was trained on in the part's `weights`"
+                  : "name the directory that the adapter was trained on in the part's `weights`");
 }
 
 // Tensors that are one in the model: `repeated` has for each what the first means, `keys` the file's key of both.
@@ -94,7 +95,7 @@ void check_repeated(const Checkpoint& file, const Texts& repeated, const Texts& 
 NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map, const std::vector<Parameter>& of_part) {
   NameMap exact;
   Texts parameters;
-  std::unordered_map<std::string, at::Tensor> copies;
+  std::unordered_map<std::string, Parameter> copies;
   const auto add = [&](const std::string& key, const std::string& name) {
     exact.rules.push_back({key, name});
     parameters.emplace(key, name);
@@ -102,8 +103,8 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map, cons
   for (const auto& parameter : peft.module().parameters())
     add(peft.key_of(checkpoint_path(parameter.name, map)), parameter.name);
   for (const auto& parameter : of_part) add(peft.key_of(parameter.name), parameter.name);
-  for (const auto& [key, own] : peft.copies_of_part())
-    if (parameters.emplace(key, key).second) copies.emplace(key, own);
+  for (const auto& copy : peft.copies_of_part())
+    if (parameters.emplace(copy.name, copy.name).second) copies.emplace(copy.name, copy);
   Texts repeated, keys;  // see Peft; of the file, by what they mean
   for (const auto& [again, first] : peft.repeated_keys())
     if (parameters.emplace(again, again).second) repeated.emplace(again, parameters.at(first));
@@ -232,7 +233,8 @@ LoadReport load_adapter(AdapterFiles files, Peft& peft, const NameMap& map, cons
   const bool stacked = stacks && has_stacks(stacks->names);
   if (!stacked) check_settings();
   if (!files.tensors) files.tensors = adapter_tensors(files.folder);
-  const auto source = stacked ? unstacked_adapter(files.tensors, written, peft, *stacks) : files.tensors;
+  const auto source =
+      own_beginnings(stacked ? unstacked_adapter(files.tensors, written, peft, *stacks) : files.tensors, peft);
   if (stacked) check_settings();
   const auto& file = *source;
   const auto names = has_virtual_tokens(peft) ? NameMap{{{kPeftPrompt, peft.prompt_parameter()}}, {}, {}}

@@ -23,9 +23,4 @@ inline std::string lora_site(const std::string& key) {
 
 inline std::string last_of(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 
-// Whether PEFT means the module by this name.
-inline bool is_named(const std::string& path, const std::string& name) {
-  return path == name || path.ends_with("." + name);
-}
-
 }  // namespace antiphon::lora

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/strings.h>
 #include <antiphon/weights/stacked.h>
 
 #include <algorithm>
@@ -138,7 +139,7 @@ class IntoExperts {
     for (const auto& rule : names_.rules)
       if (const auto one = module + "." + last_of(rule.checkpoint); changes_.contains(one)) changed.push_back(one);
     const auto after = changed.end() - std::ranges::find(changed, name) - 1;
-    for (std::ptrdiff_t i = 0; i < after; ++i) module += ".base_layer";
+    for (std::ptrdiff_t i = 0; i < after; ++i) module += kPeftBase;
     return kPeftPrefix + module;
   }
 
@@ -166,7 +167,7 @@ class IntoExperts {
     }
     auto targets = nlohmann::json::array();
     for (const auto& target : file_.config.at("target_modules")) {
-      const auto names = [&](const auto& site) { return is_named(site, target.template get<std::string>()); };
+      const auto names = [&](const auto& site) { return ends_in(site, target.template get<std::string>()); };
       if (std::ranges::any_of(others_, names) || std::ranges::none_of(sites_, names)) targets.push_back(target);
     }
     file_.config["target_modules"] = targets, file_.config[kPeftParameters] = parameters;

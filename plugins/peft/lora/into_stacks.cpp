@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/strings.h>
 #include <antiphon/weights/stacked.h>
 
 #include <algorithm>
@@ -119,7 +120,7 @@ class Stacking {
     std::set<std::string> targets;
     for (const auto& target : file_.config.at("target_modules")) {
       const auto name = target.get<std::string>();
-      const auto site = std::ranges::find_if(sites_, [&](const auto& pair) { return is_named(pair.first, name); });
+      const auto site = std::ranges::find_if(sites_, [&](const auto& pair) { return ends_in(pair.first, name); });
       targets.insert(site == sites_.end() ? name : end_of(site->second, name));
     }
     file_.config["target_modules"] = targets;

@@ -29,7 +29,7 @@ double alpha_of(const json& config, const std::string& site) {
 
 // What PEFT has one value of.
 std::string why_not(const json& whole, const AdapterFile& part) {
-  if (part.config.value("bias", "none") != "none") return part.path + " trains biases, too";
+  if (part.config.value(kPeftBias, "none") != "none") return part.path + " trains biases, too";
   if (!part.config.value(kPeftParameters, json::array()).empty()) return part.path + " changes experts";
   for (const auto* key : {"use_dora", "use_rslora"})
     if (!whole.is_null() && whole[key] != part.config[key])

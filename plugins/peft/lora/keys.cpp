@@ -50,7 +50,7 @@ ForeignKeys lora_keys(const LoraOptions& options, bool of_tied) {
                 "lora_ga_config",
                 "runtime_config"},
       .unknown_refused = true};
-  keys.fixed.push_back({"bias", {options.bias}, "set `bias` as it was trained"});
+  keys.fixed.push_back({kPeftBias, {options.bias}, "set `bias` as it was trained"});
   // Trained so, the embedding's change is the head's; rows of tokens are both's anyway.
   if (of_tied)
     keys.fixed.push_back({"ensure_weight_tying", {false}, "train it without, or merge it into the weights in PEFT"});

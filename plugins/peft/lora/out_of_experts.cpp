@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/strings.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -15,8 +17,6 @@ namespace antiphon::lora {
 namespace {
 
 using weights::Stack;
-
-const std::string kWrapped = ".base_layer";
 
 class OutOfExperts {
  public:
@@ -56,7 +56,7 @@ class OutOfExperts {
     for (const auto& rule : rules_) {
       if (rule.parameter.find('*') == std::string::npos) continue;
       const auto name = module + "." + last_of(rule.checkpoint);
-      const auto target = std::ranges::find_if(targets_, [&](const auto& one) { return is_named(name, one); });
+      const auto target = std::ranges::find_if(targets_, [&](const auto& one) { return ends_in(name, one); });
       const auto stack = target == targets_.end() ? std::nullopt : attached_.called(name);
       if (!stack || !stack->is_of_experts() || attached_.experts_of(*stack) == 0) continue;
       used_.insert(*target);
@@ -69,7 +69,7 @@ class OutOfExperts {
     const auto plain = without_adapter_name(key), site = lora_site(plain);
     auto module = site;
     size_t within = 0;
-    for (; module.ends_with(kWrapped); ++within) module = without_end(module, kWrapped);
+    for (; module.ends_with(kPeftBase); ++within) module = without_end(module, kPeftBase);
     const auto stacks = module.empty() ? std::vector<Stack>() : changed_in(module);
     if (stacks.empty()) return false;
     if (within >= stacks.size())

@@ -72,7 +72,7 @@ class Lora : public Peft, private Module {
   std::string key_of(const std::string& parameter) const override {
     const auto site = parameter.substr(0, parameter.rfind('.'));
     const bool wrapped = parameter.ends_with(".bias") && std::ranges::count(sites_.sites(), site, &Site::path) > 0;
-    return Peft::key_of(wrapped ? site + ".base_layer.bias" : parameter);
+    return Peft::key_of(wrapped ? site + kPeftBase + ".bias" : parameter);
   }
 
   // A kept start is a second part of the change, so that the file is that of an ordinary one.
@@ -89,7 +89,7 @@ class Lora : public Peft, private Module {
     return all;
   }
 
-  std::vector<std::pair<std::string, at::Tensor>> copies_of_part() const override { return tables_.copies_of_part(); }
+  std::vector<Parameter> copies_of_part() const override { return tables_.copies_of_part(); }
   std::vector<std::pair<std::string, std::string>> repeated_keys() const override { return tables_.repeated_keys(); }
 
   std::string stack_layers(AdapterFile& file, const StackedPart& part) const override {
@@ -115,7 +115,7 @@ class Lora : public Peft, private Module {
             {"use_rslora", options_.rslora},
             {"use_dora", options_.dora},
             {"init_lora_weights", true},
-            {"bias", options_.bias},
+            {kPeftBias, options_.bias},
             {"modules_to_save", options_.modules_to_save},
             {kPeftTokenIndices, token_indices(options_)},
             {"inference_mode", true},

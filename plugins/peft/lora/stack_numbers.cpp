@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/strings.h>
 #include <antiphon/nn/linear/site_choice.h>
 
 #include <cmath>
@@ -17,7 +18,7 @@ double scale_of(const nlohmann::json& config, double r, double alpha) {
 
 // PEFT's patterns are regular expressions. Those that name the stack at their end are of it alone.
 bool is_of(const std::string& pattern, const std::string& name, const std::string& site) {
-  return is_named(site, name) ||
+  return ends_in(site, name) ||
          (name.ends_with(last_of(site)) && nn::NamePattern::of_ends(pattern, name).matches(site));
 }
 

@@ -24,12 +24,21 @@ LoraTable::LoraTable(std::string site, const LoraShape& shape, bool is_head)
   add(b, b_, {shape.out, shape.rank}, is_head ? Init::zeros : Init::normal, is_head ? Role::embedding : Role::matrix);
 }
 
+// The factor of values stays whole: each process's tokens give a part of its gradient.
+void LoraTable::keep_tokens(int64_t begin, int64_t size, comm::Group&) {
+  if (is_head_)
+    keep_part(b_, 0, begin, size);
+  else
+    keep_part(a_, 1, begin, size);
+  first_token_ = begin;
+}
+
 void LoraTable::start(const at::Generator& generator) {
-  if (!is_head_) return;
+  if (!is_head_ || a_.numel() == 0) return;  // another process has it
   c10::AutoGradMode no_grad(false);
   const auto [a, b] = drawn(shape_, generator);
   if (a.defined()) a_.copy_(a);
-  if (b.defined()) b_.copy_(b);
+  if (b.defined()) b_.copy_(b.narrow(0, first_token_, b_.size(0)));
 }
 
 at::Tensor LoraTable::read(const at::Tensor& ids_n, const at::Tensor& x_nd) {

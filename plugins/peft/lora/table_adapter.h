@@ -20,6 +20,8 @@ class LoraTable : public TableAdapter, public Module {
   at::Tensor read(const at::Tensor& ids_n, const at::Tensor& x_nd) override;
   AddedProducts written(const at::Tensor& hidden_nd, const Rows& rows) override;
   at::Tensor merged(const at::Tensor& table_vd) const override;
+  void keep_tokens(int64_t begin, int64_t size, comm::Group& group) override;
+  void keep(bool all) override { Module::keep(all); }
 
  private:
   at::Tensor of_tokens() const { return is_head_ ? b_ : a_.t(); }  // [tokens, rank]
@@ -28,6 +30,7 @@ class LoraTable : public TableAdapter, public Module {
   std::string site_;
   LoraShape shape_;
   bool is_head_;
+  int64_t first_token_ = 0;  // of the table's, that of this process
 };
 
 }  // namespace antiphon::lora

@@ -78,13 +78,12 @@ void Tables::merge() {
   changes_.clear();
 }
 
-std::vector<std::pair<std::string, at::Tensor>> Tables::copies_of_part() const {
-  std::vector<std::pair<std::string, at::Tensor>> copies;
+std::vector<Parameter> Tables::copies_of_part() const {
+  std::vector<Parameter> copies;
   for (const auto& change : changes_)
     for (const auto& site : change.tables)
-      copies.emplace_back(kPeftPrefix + site.path + (change.rows ? ".token_adapter" : "") + ".base_layer.weight",
-                          *site.table->weight);
-  for (const auto& site : unchanged_) copies.emplace_back(kPeftPrefix + site.path + kWeightEnd, *site.table->weight);
+      copies.push_back(nn::copy_of(site, (change.rows ? kPeftTokenAdapter : "") + kPeftBase));
+  for (const auto& site : unchanged_) copies.push_back(nn::copy_of(site));
   return copies;
 }
 

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "options.h"
 #include "table_adapter.h"
 
 namespace antiphon::lora {
@@ -38,7 +37,7 @@ class Tables {
   bool low_rank_of_tied() const;
   // See Peft.
   void merge();
-  std::vector<std::pair<std::string, at::Tensor>> copies_of_part() const;
+  std::vector<Parameter> copies_of_part() const;
   std::vector<std::pair<std::string, std::string>> repeated_keys() const;
 
  private:

@@ -1,4 +1,4 @@
-// LoRA and rows of tokens on the embedding and the head of a decoder.
+// LoRA and rows of tokens on the embedding and the head of a decoder, whose tables one or several processes have.
 #include "tables.h"
 
 #include <ATen/ATen.h>
@@ -8,12 +8,16 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/comm/test_group.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/nn/token_slices.h>
 
 using namespace antiphon;
 using namespace antiphon::lora;
 using Catch::Matchers::ContainsSubstring;
+using comm::testing::my_place;
+using comm::testing::run_group;
 using List = config::Value::Array;
 
 namespace {
@@ -28,12 +32,13 @@ nn::DecoderOptions options(bool tied) {
   return o;
 }
 
-// A decoder and what is put on it, with values of their own.
+// A decoder and what is put on it, with values of their own. `by`: processes that have it together, after put().
 struct Changed : Module {
-  explicit Changed(bool tied) : decoder(options(tied)) {
-    decoder.initialize(3, at::kCPU);
+  explicit Changed(bool tied, const SharedBy& processes = {}) : decoder(options(tied)), by(processes) {
     decoder.set_requires_grad(false);
+    if (!is_shared()) decoder.initialize(3, at::kCPU);
   }
+  bool is_shared() const { return by.group || by.stages; }
   std::vector<Site> chosen(const std::vector<std::string>& paths) {
     auto sites = decoder.tables();
     std::erase_if(sites, [&](const Site& site) { return std::ranges::count(paths, site.path) == 0; });
@@ -46,6 +51,7 @@ struct Changed : Module {
           return LoraShape{in, out, 4, 1.5};
         },
         [this](const std::string& path, Module& module) { add(path, module); });
+    if (is_shared()) decoder.share(by), decoder.initialize(3, at::kCPU);
     initialize(5, at::kCPU);
     tables.start(7);
     return paths;
@@ -54,7 +60,7 @@ struct Changed : Module {
     c10::AutoGradMode no_grad(false);
     auto generator = at::detail::createCPUGenerator(11);
     for (const auto& parameter : parameters())
-      parameter.tensor->add_(at::randn(parameter.tensor->sizes(), generator) * 0.1);
+      parameter.tensor->add_(parameter.part_of(at::randn(parameter.whole_sizes(), generator)) * 0.1);
   }
   // Embeddings, logits and scores of some tokens.
   std::vector<at::Tensor> given() const {
@@ -64,8 +70,26 @@ struct Changed : Module {
             nn::token_scores(hidden, decoder.head_weight(), ids, {.chunk = 2, .logits = decoder.options().logits},
                              decoder.added_products(hidden))};
   }
+  // What scores weigh, of what all processes of the group give.
+  at::Tensor loss() const {
+    const auto ids = at::tensor({1, 36, 5, 20, 0}, at::kLong), labels = at::tensor({36, 18, 5, 19, 0}, at::kLong);
+    auto x = decoder.embed(ids);
+    if (by.group) {
+      const auto sizes = nn::TokenSlices{by.group, nullptr, by.group}.in_parts(5);
+      x = nn::whole_tokens(nn::slice_of_sum(x, sizes, *by.group, /*learns=*/true).sin(), sizes, *by.group);
+    } else {
+      x = x.sin();
+    }
+    const auto part = decoder.head_part();
+    const auto scores = nn::token_scores(
+        x, decoder.head_weight(), labels,
+        {.chunk = 2, .group = part.group, .first_token = part.begin, .logits = decoder.options().logits},
+        decoder.added_products(x));
+    return (scores * at::tensor({1.0F, -0.5F, 2.0F, 0.3F, 1.0F})).sum();
+  }
   nn::Decoder decoder;
   Tables tables;
+  SharedBy by;
 };
 
 void check_close(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& expected) {
@@ -224,4 +248,98 @@ TEST_CASE("tables: what is not a token of a table is refused") {
   CHECK_THROWS_WITH(trained_tokens(List{1}, {}), ContainsSubstring("no table of tokens"));
   CHECK(trained_tokens({}, {}).empty());
   CHECK(trained_tokens(List{}, {}).empty());
+}
+
+namespace {
+
+struct OnTables {
+  bool tied;
+  std::vector<std::string> low_rank;
+  config::Value tokens;
+};
+
+// Of the first process's tokens alone, of the second's alone, of both's.
+std::vector<OnTables> on_tables() {
+  return {{false, {"embed_tokens", "lm_head"}, {}},
+          {false, {"lm_head"}, List{36, 5}},
+          {false, {}, by_table({{"embed_tokens", List{20}}, {"lm_head", List{0}}})},
+          {true, {}, List{36, 5, 18}},
+          {true, {"embed_tokens"}, {}},
+          {true, {"lm_head"}, {}}};
+}
+
+// The values that this process has are the whole's, and so are the sums of the gradients.
+void check_divided(Changed& whole, Changed& shared, comm::Group& group) {
+  const auto same_values = [&] {
+    for (size_t i = 0; i < whole.parameters().size(); ++i) {
+      const auto of_whole = whole.parameters()[i], own = shared.parameters()[i];
+      INFO(own.name);
+      CHECK(at::equal(*own.tensor, own.part_of(*of_whole.tensor)));
+    }
+  };
+  same_values();
+  whole.move(), shared.move();
+  same_values();
+  for (auto* model : {&whole, &shared}) model->set_requires_grad(true);
+  const auto expected = whole.loss(), got = shared.loss();
+  CHECK(std::abs((got - expected).item<float>()) <= 1e-5 * std::abs(expected.item<float>()));
+  torch::autograd::backward({expected}, {});
+  torch::autograd::backward({got}, {});
+  for (size_t i = 0; i < whole.parameters().size(); ++i) {
+    const auto of_whole = whole.parameters()[i], own = shared.parameters()[i];
+    INFO(own.name);
+    const auto wanted = of_whole.tensor->grad();
+    auto gradient = own.tensor->grad().defined() ? own.tensor->grad().clone() : at::zeros_like(*own.tensor).detach();
+    if (!own.box) group.sum(gradient);
+    REQUIRE(wanted.abs().max().item<float>() > 0);
+    CHECK((gradient - own.part_of(wanted)).abs().max().item<float>() <= 1e-5 * wanted.abs().max().item<float>());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("tables: processes that have some of the tokens each give what one gives, and its gradients") {
+  CHECK(run_group(2, "member has some of the tokens") == 0);
+}
+
+TEST_CASE("member has some of the tokens", "[.]") {
+  comm::Group group(my_place());
+  size_t divided = 0;
+  for (const auto& [tied, low_rank, tokens] : on_tables()) {
+    CAPTURE(tied, low_rank);
+    Changed whole(tied), shared(tied, {.group = &group, .slices = &group});
+    whole.put(low_rank, tokens), shared.put(low_rank, tokens);
+    check_divided(whole, shared, group);
+    for (const auto& parameter : shared.parameters()) divided += parameter.box.has_value();
+    for (const auto& copy : shared.tables.copies_of_part()) {
+      const auto& table = *whole.decoder.tables()[copy.name.find("lm_head") != std::string::npos].table->weight;
+      CHECK(copy.whole_sizes() == table.sizes());
+      CHECK(at::equal(copy.part_of(table), *copy.tensor));
+    }
+  }
+  CHECK(divided == 5);  // factors of tokens
+  CHECK(comm::testing::same_ledger(group));
+  group.wait_for_all();
+}
+
+TEST_CASE("tables: the first stage has what changes the embedding, the last what changes the head") {
+  CHECK(run_group(2, "member has tables of a stage") == 0);
+}
+
+TEST_CASE("member has tables of a stage", "[.]") {
+  comm::Group group(my_place());
+  for (const auto& [tied, low_rank, tokens] : on_tables()) {
+    CAPTURE(tied, low_rank);
+    Changed whole(tied), shared(tied, {.stages = &group});
+    whole.put(low_rank, tokens), shared.put(low_rank, tokens);
+    for (size_t i = 0; i < whole.parameters().size(); ++i) {
+      const auto of_whole = whole.parameters()[i], own = shared.parameters()[i];
+      INFO(own.name);
+      const bool has = tied || own.name.starts_with(group.rank() == 0 ? "embed_tokens" : "lm_head");
+      CHECK(own.whole_sizes() == of_whole.tensor->sizes());
+      CHECK(own.tensor->numel() == (has ? of_whole.numel() : 0));
+      CHECK((!has || at::equal(*own.tensor, *of_whole.tensor)));
+    }
+  }
+  group.wait_for_all();
 }

@@ -83,12 +83,11 @@ class TrainableTokens : public Peft, private Module {
   }
 
   // What PEFT may write beside the rows: the tables.
-  std::vector<std::pair<std::string, at::Tensor>> copies_of_part() const override {
-    std::vector<std::pair<std::string, at::Tensor>> copies;
+  std::vector<Parameter> copies_of_part() const override {
+    std::vector<Parameter> copies;
     for (const auto& change : changes_)
-      for (const auto& site : change.tables)
-        copies.emplace_back(kPeftPrefix + site.path + ".base_layer.weight", *site.table->weight);
-    for (const auto& site : unchanged_) copies.emplace_back(kPeftPrefix + site.path + ".weight", *site.table->weight);
+      for (const auto& site : change.tables) copies.push_back(nn::copy_of(site, kPeftBase));
+    for (const auto& site : unchanged_) copies.push_back(nn::copy_of(site));
     return copies;
   }
   std::vector<std::pair<std::string, std::string>> repeated_keys() const override {

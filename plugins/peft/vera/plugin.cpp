@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <antiphon/component/adapter_file.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/site_adapters.h>
@@ -71,9 +72,9 @@ class Vera : public Peft, private Module {
 
   Module& module() override { return *this; }
 
+  bool is_shared(const std::string& parameter) const override { return parameter == "vera_A" || parameter == "vera_B"; }
   std::string key_of(const std::string& parameter) const override {
-    const bool shared = parameter == "vera_A" || parameter == "vera_B";
-    return shared ? "base_model." + parameter : Peft::key_of(parameter);
+    return is_shared(parameter) ? "base_model." + parameter : Peft::key_of(parameter);
   }
 
   nlohmann::json adapter_config() const override {
@@ -84,7 +85,7 @@ class Vera : public Peft, private Module {
             {"save_projection", true},
             {"vera_dropout", options_.dropout},
             {"d_initial", options_.d_initial},
-            {"bias", "none"},
+            {kPeftBias, "none"},
             {"fan_in_fan_out", false},
             {"inference_mode", true},
             {"target_modules", nn::chosen_names(options_.choice(), sites_.sites())}};
@@ -94,7 +95,7 @@ class Vera : public Peft, private Module {
     const nlohmann::json none = nlohmann::json::array();
     return {
         .fixed = {{"save_projection", {true}, "save it with save_projection = True, so that A and B are in the file"},
-                  {"bias", {"none"}},
+                  {kPeftBias, {"none"}},
                   {"fan_in_fan_out", {false}},
                   {"modules_to_save", {none}}},
         .other = {"peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",

@@ -24,8 +24,8 @@ def table(folder, options, weights=""):
     return model_table(folder, trainable=False) + f'[[llm.peft]]\nplugin = "vera"\nrank = {RANK}\n{weights}{options}\n'
 
 
-def in_vera(folder, moved=True, **settings):
-    model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), VeraConfig(r=RANK, vera_dropout=0.0, **settings)).eval()
+def in_vera(folder, architecture=LlamaForCausalLM, moved=True, **settings):
+    model = get_peft_model(architecture.from_pretrained(folder), VeraConfig(r=RANK, vera_dropout=0.0, **settings)).eval()
     generator = torch.Generator().manual_seed(43)
     with torch.no_grad():
         for parameter in model.parameters():

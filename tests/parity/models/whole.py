@@ -2,9 +2,9 @@
 import torch
 
 from .conversations import named
-from .whole_checks import adapted, ask, compare, export, greedy, in_pieces, layout, old_form, one_changed, read_again
+from .whole_checks import adapted, ask, compare, experts_of_parts, export, greedy, in_pieces, layout, old_form, one_changed, read_again, vera_of_parts
 from .whole_grids import Qwen25Vl, Qwen25VlTied, Qwen2Vl, Qwen3Vl, Qwen3VlTied, QwenPictures
-from .whole_models import Llava, LlavaClassToken, LlavaNext, LlavaSiglip, LlavaVicuna, Qwen2Audio
+from .whole_models import Llava, LlavaClassToken, LlavaExperts, LlavaNext, LlavaSiglip, LlavaVicuna, Qwen2Audio
 from .whole_rows import Gemma3Pictures, Gemma3Untied, Ministral3Pictures, Mistral3Pictures, Mistral3Window, Pixtral
 from .whole_sizes import more_sizes, sizes, text_sizes
 
@@ -23,12 +23,15 @@ def run(bench):
     text_sizes(bench)
     more_sizes(bench)
     vicuna(bench)
+    experts_of_parts(bench, LlavaExperts(bench))
     for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio, Gemma3Pictures, Gemma3Untied, Mistral3Pictures, Mistral3Window, Ministral3Pictures, Pixtral):
         reference = family(bench, kind)
         if isinstance(reference, Gemma3Pictures):
             layout(bench, reference)
         if kind in (Llava, LlavaSiglip, Qwen2Audio, Gemma3Pictures, Mistral3Pictures, Pixtral):
             adapted(bench, reference)
+        if kind is LlavaClassToken:  # peft adapts all of the tower's blocks, and it reads them
+            vera_of_parts(bench, reference)
 
 
 def grids(bench):

@@ -10,6 +10,7 @@ from .common import isolated, relative, starting
 from .conversations import named, text
 from .encoder_adapters import ALPHA, RANK, lora_table
 from .lora import plain, with_random_lora
+from .vera import in_vera
 from .whole_grids import Qwen3Vl, QwenPictures
 from .whole_models import EXACT, NEAR, on_disk
 
@@ -154,6 +155,28 @@ def peft_export(bench, reference):
         bench.compare(f"{case}: logits", {"logits": out["logits"]}, {"logits": model(**reference.prepare(sample[0])[3]).logits[0]})
     _, back = bench.ask("model", model=f'from = "{target}"\n', samples=named(sample), folder=reference.folder)
     bench.compare(f"{case}: read back into all slots: logits", {"logits": back["logits"]}, {"logits": out["logits"]})
+
+
+def vera_of_parts(bench, reference):
+    """PEFT's on the text model and the tower: the largest inputs and outputs, of which the shared matrices are, are not of one part."""
+    of_parts(bench, reference, "vera", in_vera(reference.folder, reference.architecture, target_modules=["q_proj", "fc1", "down_proj"]))
+
+
+def experts_of_parts(bench, reference):
+    """LoRA on all experts of a layer as one tensor (target_parameters), and on layers of the text model and of the tower; a tensor by its end, and one by its whole name."""
+    changed = dict(target_modules=["q_proj"], target_parameters=["experts.gate_up_proj", "model.language_model.layers.1.mlp.experts.down_proj"])
+    of_parts(bench, reference, "lora on experts", with_random_lora(reference.architecture.from_pretrained(reference.folder), changed, RANK, ALPHA, seed=83))
+
+
+def of_parts(bench, reference, method, model):
+    """One folder of PEFT's for a whole model, each of whose slots takes its own."""
+    case, sample, target = f"{method} on {reference.name}", [reference.samples[2]], bench.new_folder()
+    model.save_pretrained(target)
+    with torch.no_grad():
+        changed, before = (of(**reference.prepare(sample[0])[3]).logits[0] for of in (model, reference.model))
+    bench.check(f"{case}: it changes something", relative(changed, before) > 1e-3)
+    _, out = bench.ask("model", model=f'from = "{target}"\n', samples=named(sample), folder=reference.folder)
+    bench.compare(f"{case}: logits", {"logits": out["logits"]}, {"logits": changed})
 
 
 def adapted(bench, reference):

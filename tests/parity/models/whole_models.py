@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import (
     CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
     LlavaNextImageProcessorPil, LlavaNextProcessor, LlavaProcessor, PreTrainedTokenizerFast, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor,
-    Qwen2Config, SiglipImageProcessorPil, SiglipVisionConfig, WhisperFeatureExtractor)
+    Qwen2Config, Qwen3MoeConfig, SiglipImageProcessorPil, SiglipVisionConfig, WhisperFeatureExtractor)
 
 from . import tiny
 from .common import likeliest
@@ -206,6 +206,13 @@ class LlavaClassToken(Llava):
 
     def text(self, changes):
         return Qwen2Config(**changes)
+
+
+class LlavaExperts(LlavaClassToken):
+    name = "llava, Qwen3-MoE"
+
+    def text(self, changes):
+        return Qwen3MoeConfig(**changes, head_dim=12, moe_intermediate_size=20, num_experts=4, num_experts_per_tok=2, norm_topk_prob=True)
 
 
 class LlavaSiglip(Llava):

@@ -121,7 +121,6 @@ class Decoder : public Module {
   void check_contexts(config::Problems& problems) const;
   void check_experts(config::Problems& problems) const;
   void check_stages(config::Problems& problems) const;
-  void check_tables(config::Problems& problems) const;
   bool learns_to_read() const { return embed_tokens_.requires_grad() || embedding_table_.learns_to_read(); }
   at::Tensor stored_rows(const at::Tensor& ids, bool of_head) const;
   at::Tensor scaled(const at::Tensor& x) const;

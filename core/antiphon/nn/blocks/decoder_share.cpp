@@ -43,7 +43,6 @@ void Decoder::share(const SharedBy& by) {
   by_ = by, slices_ = {by.group, by.contexts, by.slices};
   config::Problems problems;
   check_parts(problems), check_contexts(problems), check_experts(problems), check_stages(problems);
-  check_tables(problems);
   problems.throw_if_any();
   if (by.group) divide();
   for (auto& layer : layers_) {
@@ -105,18 +104,12 @@ void Decoder::check_stages(config::Problems& problems) const {
                  fmt::format("choose numbers that add up to {}, or leave it out", options_.num_layers));
 }
 
-void Decoder::check_tables(config::Problems& problems) const {
-  if ((!by_.group && !by_.stages) || (embedding_table_.adapters.empty() && head_table_.adapters.empty())) return;
-  const std::string key = by_.group ? "parallel.tensor" : "parallel.pipeline";
-  problems.add({}, "changes of the embedding or of the head by a method of fine-tuning are not divided by " + key,
-               "use " + key + " = 1, or leave them out of `targets` and trainable_token_indices");
-}
-
 void Decoder::divide() {
   const auto tokens = part_of(options_.vocab_size, by_.group->rank(), by_.group->size());
   first_token_ = tokens.begin;
   keep_part(embed_tokens_, 0, tokens.begin, tokens.size);
   if (!options_.tie_embeddings) keep_part(lm_head_, 0, tokens.begin, tokens.size);
+  for (auto* table : {&embedding_table_, &head_table_}) table->keep_tokens(tokens.begin, tokens.size, *by_.group);
 }
 
 // How many blocks each range has.
@@ -144,8 +137,10 @@ void Decoder::deal_out() {
   stage_ = std::make_unique<PipelineStage>(*by_.stages, ranges());
   const bool first = stage_->has_range(0), last = stage_->has_range(stage_->ranges() - 1);
   const auto keep_own = [&](at::Tensor& tensor, bool all) { keep_part(tensor, 0, 0, all ? tensor.size(0) : 0); };
-  keep_own(embed_tokens_, first || (last && options_.tie_embeddings));
-  if (!options_.tie_embeddings) keep_own(lm_head_, last);
+  const bool either = options_.tie_embeddings && (first || last), reads = first || either, writes = last || either;
+  keep_own(embed_tokens_, reads);
+  if (!options_.tie_embeddings) keep_own(lm_head_, writes);
+  embedding_table_.keep(reads), head_table_.keep(writes);
   norm_.keep(last);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const bool own = stage_->has(static_cast<int64_t>(i));

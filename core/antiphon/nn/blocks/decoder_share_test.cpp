@@ -117,7 +117,7 @@ TEST_CASE("heads that a number of processes does not divide are refused") {
   CHECK(run_group(3, "member cannot share") == 0);
 }
 
-TEST_CASE("changes of the embedding and of the head are not divided") {
+TEST_CASE("changes of the embedding and of the head that do not say how they are divided are refused") {
   CHECK(run_group(2, "member has changed tables") == 0);
 }
 
