@@ -118,8 +118,8 @@ class Augmentation(Choice):
     def test_the_example_of_the_page(self):
         file, run = self.extended("augment.toml", block("Augmentation")), self.folder / "augmented"
         done = self.call("train", file, *SHORT, *sets(train__output=run))
-        self.assertIn("augmented by speed, white_noise, gain, shift, spec_augment, image (", done.stderr)
-        self.assertRegex(done.stderr, r"augmented by this process: speed \d+, .*colours \d+, white_noise \d+, shift \d+ of \d+ media")
+        self.assertIn("augmented by speed, time_stretch, white_noise, gain, shift, transcode, spec_augment, image (", done.stderr)
+        self.assertRegex(done.stderr, r"augmented by this process: speed \d+, .*colours \d+, white_noise \d+, shift \d+, time_stretch \d+, transcode \d+ of \d+ media")
         again = self.folder / "augmented_again"
         self.call("train", file, *SHORT, *sets(train__output=again, data__threads=4, data__prefetch=1))
         self.assert_same_run(run, again)

@@ -3,7 +3,7 @@
 //   image OUT FILE [TRANSPARENCY GRAY16] | resize OUT FILE HEIGHT WIDTH FILTER | audio OUT FILE RATE | mel OUT FLOATS
 //   MELS SAMPLES filters OUT MELS | tensor OUT FILE EDGE CROP | video OUT FILE FRAMES FPS RATE | times
 //   colour OUT RGB HEIGHT WIDTH NAME VALUE | crop OUT RGB HEIGHT WIDTH TOP LEFT H W | speed OUT FLOATS RATE SPEED
-//   noise OUT FLOATS FLOATS BEGIN SNR
+//   noise OUT FLOATS FLOATS BEGIN SNR | stretch OUT FLOATS RATE | telephone OUT FLOATS LAW | g711 OUT FLOATS LAW
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -184,6 +184,31 @@ std::string noise(std::istream& in, const std::string& out) {
   return write_audio(out, audio);
 }
 
+std::string stretch(std::istream& in, const std::string& out) {
+  std::string file;
+  double rate;
+  in >> file >> rate;
+  auto audio = raw_audio(file, 16000);
+  data::stretch(audio, rate);
+  return write_audio(out, audio);
+}
+
+std::string telephone(std::istream& in, const std::string& out) {
+  std::string file, law;
+  in >> file >> law;
+  auto audio = raw_audio(file, 16000);
+  data::telephone(audio, law, {});
+  return write_audio(out, audio);
+}
+
+std::string g711(std::istream& in, const std::string& out) {
+  std::string file, law;
+  in >> file >> law;
+  auto audio = raw_audio(file, 8000);
+  for (float& sample : audio.samples) sample = data::through_g711(sample, law);
+  return write_audio(out, audio);
+}
+
 std::string times(std::istream&, const std::string&) {
   const Image source{480, 640, std::vector<uint8_t>(480 * 640 * 3, 77)};
   const std::vector<float> clip(480000, 0.1F);
@@ -200,9 +225,9 @@ std::string times(std::istream&, const std::string&) {
 
 int main() {
   const std::map<std::string, std::function<std::string(std::istream&, const std::string&)>> requests{
-      {"image", image},   {"resize", resize_raw}, {"tensor", tensor}, {"audio", audio},
-      {"mel", mel},       {"filters", filters},   {"video", video},   {"times", times},
-      {"colour", colour}, {"crop", crop},         {"speed", speed},   {"noise", noise}};
+      {"image", image},     {"resize", resize_raw}, {"tensor", tensor},   {"audio", audio},         {"mel", mel},
+      {"filters", filters}, {"video", video},       {"times", times},     {"colour", colour},       {"crop", crop},
+      {"speed", speed},     {"noise", noise},       {"stretch", stretch}, {"telephone", telephone}, {"g711", g711}};
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);
     std::string name, out;

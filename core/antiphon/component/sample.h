@@ -45,6 +45,9 @@ struct SampleTurn {
   std::string tool_calls = {};  // of an assistant's turn: a list of {"type", "function": {"name", "arguments"}}
   // An object, which of these the record has: "name", of a tool's turn "tool_call_id", and "thinking" and "reasoning".
   std::string more = {};
+  // Of an assistant's turn: attributes of what it says, "quality:4,toxicity:0" or the JSON text of an object, and a
+  // text that opens it and is not learnt; empty: none.
+  std::string label = {}, given = {};
 };
 
 // One of several ways to go on from the turns of a sample.

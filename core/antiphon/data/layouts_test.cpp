@@ -61,6 +61,8 @@ TEST_CASE("layouts: calls of tools in conversations") {
   // What is said before a call, and calls that follow each other, are one answer.
   CHECK(told(talk(said("human", "q") + "," + said("gpt", "hm") + "," + one + "," + two)) ==
         "user: q|assistant: hm[" + call("f", R"({"a":1})") + "," + call("g") + "," + call("h") + "]");
+  const auto labelled = said("function_call", R"({\"name\": \"f\", \"arguments\": {}})", R"(, "label": "quality:4")");
+  CHECK(parse_sample(talk(said("gpt", "hm") + "," + labelled), "/d").turns.front().label == "quality:4");
   for (const auto* text :
        {"", "f()", "{}", "[]", "[1]", "3", R"({\"name\": \"f\"})", R"({\"name\": 1, \"arguments\": {}})",
         R"({\"name\": \"f\", \"arguments\": \"x\"})", R"({\"name\": \"f\", \"arguments\": [1]})"}) {
@@ -113,9 +115,14 @@ TEST_CASE("layouts: NeMo's chats") {
   CHECK(told(chat(R"("quality:4")", R"(, "mask": "User", "type": null)")) == "user: q|assistant: a");
   CHECK(told(chat("null", R"(, "mask": "car", "type": "chat")")) == "user: q|assistant: a");
   CHECK(says(refused_as(chat("null", R"(, "mask": "Assistant")")), "'mask' is \"Assistant\""));
-  for (const auto* type : {"VALUE_TO_TEXT", "TEXT_TO_VALUE"})
-    CHECK(says(refused_as(chat(R"("quality:4")", std::string(R"(, "mask": "User", "type": ")") + type + "\"")),
-               "a turn has a 'label', which belongs to its text"));
+  const auto labelled = parse_sample(chat(R"("quality:4")", both), "/d").turns;
+  CHECK((labelled[2].label == "quality:4" && labelled[1].label.empty()));
+  CHECK(parse_sample(chat(R"({"quality": 4})", ""), "/d").turns[1].label == R"({"quality":4})");
+  const auto* why = "a turn has a 'label', which belongs to its text";
+  for (const auto* label : {R"("quality:4")", R"({"quality": 4})"})
+    CHECK(says(refused_as(chat(label, R"(, "mask": "User", "type": "TEXT_TO_VALUE")")), why));
+  CHECK(
+      says(refused_as(talk(said("User", "q", R"(, "label": "quality:4")") + "," + said("Assistant", "a"), both)), why));
 }
 
 TEST_CASE("layouts: Alpaca, and a query with its response") {

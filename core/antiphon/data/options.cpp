@@ -153,6 +153,7 @@ const config::Table<DataOptions>& data_table() {
           .table("filter", &O::filter, filter_table(), "training samples that are left out by what they measure")
           .table("packing", &O::packing, packing_table(), "which samples come into a batch together")
           .table("augment", &O::augment, augment_table(), "how media are changed at random in training")
+          .table("attributes", &O::attributes, attributes_table(), "what a model is told of its answers (SteerLM)")
           .field("threads", &O::threads, "threads that read and process samples", {.min = 1, .max = 256})
           .field("prefetch", &O::prefetch, "samples kept ready", {.min = 1, .max = 100000})
           .field("feature_cache", &O::feature_cache, "folder for the features of frozen encoders; empty: none")
@@ -193,6 +194,7 @@ void check_data(const DataOptions& o, config::Problems& problems) {
   check_audio(o.audio, problems);
   check_packing(o.packing, problems);
   check_augment(o.augment, problems);
+  check_attributes(o.attributes, problems);
 }
 
 }  // namespace antiphon::data

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
+#include <antiphon/data/attributes.h>
 #include <antiphon/data/augment/options.h>
 #include <antiphon/data/filter.h>
 #include <antiphon/data/packing.h>
@@ -53,6 +54,7 @@ struct DataOptions {
   FilterOptions filter;
   PackingOptions packing;
   AugmentOptions augment;
+  AttributeOptions attributes;
   int64_t threads = 2, prefetch = 64;
   media::ImageReading image;
   SoundReading audio;

@@ -20,6 +20,7 @@ Audio decode_audio(std::string_view, int64_t, std::string_view, const MediaLimit
 AudioShape audio_shape(std::string_view, std::string_view, const MediaLimits&) { fail_without("sound"); }
 Video decode_video(std::string_view, const VideoOptions&, const MediaLimits&) { fail_without("videos"); }
 Audio change_speed(const Audio&, double, const MediaLimits&) { fail_without("sound at another speed"); }
+Audio resample(const Audio&, int64_t, const MediaLimits&) { fail_without("sound at another rate"); }
 std::string backend_version() { return "off: this build has no FFmpeg"; }
 
 }  // namespace antiphon::media

@@ -99,8 +99,9 @@ LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
       prompts(open_prompts(config, *model)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
       augmenter(config.data.augment, lm()),
+      attributes(config.data.attributes, config.generate.attributes),
       preparer(lm(), prompts, cache, media::MediaLimits{}, model->longest_sequence(), config.data.video,
-               config.data.image, config.data.audio, &augmenter) {
+               config.data.image, config.data.audio, &augmenter, &attributes) {
   if (prompts.tokenizer().vocab_size() > lm().llm().vocab_size())
     fail(ErrorKind::config,
          fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",

@@ -22,6 +22,7 @@ struct LoadedModel {
   text::PromptBuilder prompts;
   data::FeatureCache cache;
   data::Augmenter augmenter;
+  data::Attributes attributes;
   data::Preparer preparer;
 
   model::MultimodalLm& lm() const { return model->lm(); }

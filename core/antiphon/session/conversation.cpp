@@ -6,7 +6,7 @@ namespace {
 // Tokens of a text and, in their worst case, of its beams.
 int64_t room_for(const engine::GenerateOptions& options, int64_t capacity) {
   const int64_t beams = options.beams() == 1 ? 0 : options.beams();
-  const int64_t answer = std::min(capacity, options.limit()) + 2 * DecoderState::kBlockSize;
+  const int64_t answer = std::min(capacity, options.limit(0)) + 2 * DecoderState::kBlockSize;
   return DecoderState::blocks_for(capacity) * DecoderState::kBlockSize + beams * answer;
 }
 

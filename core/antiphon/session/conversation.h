@@ -23,8 +23,8 @@ class Conversation {
   // included. Of a sound in parts, only the parts that are new are computed. Error(data) if the prompt does not fit;
   // it is then unchanged.
   int64_t prefill(data::Prepared prompt);
-  // Begins an answer to the prompt, of as many tokens as max_tokens says and as it can still hold. Error(data) if
-  // nothing was prefilled, or if it is full.
+  // Begins an answer to the prompt, of as many tokens as the options say and as it can still hold. Error(data) if
+  // nothing was prefilled, or if it is full or has max_length.
   void begin_answer(const engine::GenerateOptions& options, std::vector<int32_t> stop_ids);
   // Its next token; nullopt once a stop token comes or all of them are written. Error(data) if the model's scores are
   // not finite, or no token may come.

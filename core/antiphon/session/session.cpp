@@ -211,6 +211,7 @@ void Session::speak() {
 void Session::finish_answer() {
   cache_.end_answer();
   said_.turns.push_back({"assistant", {{answer_}}});
+  said_.turns.back().label = preparer_.asked();
   enter(SessionState::listening);
 }
 

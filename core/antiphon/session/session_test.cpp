@@ -26,11 +26,13 @@ streams.audio = { encoder = { plugin = "test_chunks" }, connector = { plugin = "
 )";
 
 struct Talk {
-  explicit Talk(const SessionOptions& options = {}, bool hands_free = false, const char* toml = kChunked)
+  explicit Talk(const SessionOptions& options = {}, bool hands_free = false, const char* toml = kChunked,
+                const config::Value& asked = config::Value::Table{})
       : model(model::testing::test_model_that_answers(toml)),
         prompts(data::testing::tiny_prompts()),
         cache("", {}),
-        preparer(*model, prompts, cache, {}, 250),
+        attributes({{"quality"}}, asked),
+        preparer(*model, prompts, cache, {}, 250, {}, {}, {}, nullptr, &attributes),
         session(*model, preparer, prompts.tokenizer(), {.max_tokens = 5}, options, hands_free ? &voice : nullptr,
                 {[this](State state) { states.push_back(state); }, [this](const std::string& text) { said += text; }}) {
   }
@@ -71,6 +73,7 @@ struct Talk {
   std::unique_ptr<model::MultimodalLm> model;
   text::PromptBuilder prompts;
   data::FeatureCache cache;
+  data::Attributes attributes;
   data::Preparer preparer;
   std::vector<State> states;
   std::string said;
@@ -93,6 +96,21 @@ MediaRef picture(uint8_t first) {
 }
 
 }  // namespace
+
+TEST_CASE("attributes that are asked for open every answer, and stay in the conversation") {
+  Talk talk({}, false, kChunked, config::Value::Table{{"quality", int64_t{4}}}), plain;
+  for (auto* one : {&talk, &plain}) one->session.say("red?");
+  CHECK(talk.answers_as_anew());
+  talk.session.say("and now?");
+  CHECK(talk.answers_as_anew());
+  CHECK(talk.session.conversation().turns[1].label == "quality:4");
+  plain.answer();
+  CHECK(plain.session.conversation().turns[1].label.empty());
+  const auto prompt = talk.preparer.prepare(talk.session.conversation(), data::Purpose::generation);
+  const auto text = talk.prompts.tokenizer().decode(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), false);
+  CHECK(text.find("assistant\nquality:4\n") < text.find("and now?"));
+  CHECK(text.ends_with("assistant\nquality:4\n"));
+}
 
 TEST_CASE("a spoken turn in pieces of any size is what the whole sound gives, and little is left to do at its end") {
   for (const size_t piece : {700, 1600, 5000, 100000})

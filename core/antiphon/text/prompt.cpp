@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/text/answer_spans.h>
 #include <antiphon/text/thought.h>
 
@@ -67,12 +69,12 @@ int32_t media_number(std::string_view digits) {
   return number;
 }
 
-// For each assistant turn.
-std::vector<bool> trained_answers(const std::vector<Turn>& turns) {
-  std::vector<bool> trained;
-  for (const auto& turn : turns)
-    if (turn.role == "assistant") trained.push_back(turn.trained);
-  return trained;
+// The places of the assistant's turns.
+std::vector<size_t> answers_of(const std::vector<Turn>& turns) {
+  std::vector<size_t> places;
+  for (size_t i = 0; i < turns.size(); ++i)
+    if (turns[i].role == "assistant") places.push_back(i);
+  return places;
 }
 
 bool is_surrounded(const Part& part) { return !part.begin.empty() || !part.end.empty(); }
@@ -171,14 +173,15 @@ Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now, const s
   return build(turns, false, now, tools);
 }
 
-Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now, const std::string& tools) const {
+Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now, const std::string& tools,
+                                 const std::string& given) const {
   if (!template_)
     fail(ErrorKind::config, "the model compares texts with media and writes no answers",
          "measure it with `antiphon eval`");
   if (turns.empty() || turns.back().role == "assistant")
     fail(ErrorKind::data, "there is no turn to answer: the conversation is empty or ends with the assistant",
          "end it with a user turn");
-  return build(turns, true, now, tools);
+  return build(turns, true, now, tools, given);
 }
 
 bool PromptBuilder::ends_with_eos(const Prompt& prompt) const {
@@ -257,9 +260,10 @@ Json PromptBuilder::guarded_json(const Json& value) const {
 // Text and media of a turn as a list; media without a placeholder are marks within the text.
 Json PromptBuilder::content_of(const Turn& turn) const {
   auto list = Json::array();
-  std::string text, content;
+  std::string text, content = guard_(turn.given);
+  const size_t given = content.size();
   const auto take = [&] {
-    content += guarded(turn, text, list.empty() && content.empty());
+    content += guarded(turn, text, list.empty() && content.size() == given);
     text.clear();
   };
   const auto flush = [&] {
@@ -300,7 +304,26 @@ Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) cons
   return messages;
 }
 
-Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const {
+// A thought that is open would take the given text in, which finished answers have outside of it.
+void PromptBuilder::check_opening(std::string_view opening, const std::string& given) const {
+  if (given.empty() || !trim(opening).ends_with(thought_begins)) return;
+  fail(ErrorKind::config,
+       fmt::format("{} opens an answer with a thought, and '{}' is to open it", template_->name(), shown(given, 80)),
+       "turn thoughts off by model.llm.template_variables, or give data.attributes.place = \"user\"");
+}
+
+// Of what a turn says; 0 without any.
+size_t PromptBuilder::length_of_given(const Turn& turn, std::string_view said) const {
+  const auto given = guard_(turn.given);
+  if (said.starts_with(given)) return given.size();
+  fail(ErrorKind::data,
+       fmt::format("{} writes '{}' where the answer's given text '{}' is to stand", template_->name(), shown(said, 80),
+                   shown(turn.given, 80)),
+       "turn thoughts off by model.llm.template_variables, or give data.attributes.place = \"user\"");
+}
+
+Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools,
+                            const std::string& given) const {
   auto waiting = this->waiting(turns);
   const auto messages = messages_of(turns, !waiting.empty() || template_->wants_lists());
   const auto offered = tools.empty() ? Json() : guarded_json(tools, "tools");
@@ -311,15 +334,24 @@ Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time no
     fail(ErrorKind::data, template_->name() + " writes nothing for this conversation",
          "take the template of the original model");
   Prompt prompt;
-  const auto trained = trained_answers(turns);
+  const auto answers = answers_of(turns);
   size_t done = 0;
+  bool checked = false;
   for (size_t i = 0; i < whole.answers.size(); ++i) {
-    const auto& [begin, end] = whole.answers[i];
-    append(text.substr(done, begin - done), false, waiting, prompt);
-    append(text.substr(begin, end - begin), trained.at(i), waiting, prompt);
+    const auto place = answers.at(i);
+    const auto& turn = turns[place];
+    if (!turn.given.empty() && !std::exchange(checked, true)) {
+      const Json before(messages.begin(), messages.begin() + static_cast<ptrdiff_t>(place));
+      check_opening(template_->render(before, {true, now, tools.empty() ? nullptr : &offered}), turn.given);
+    }
+    const auto [begin, end] = whole.answers[i];
+    const size_t own = begin + length_of_given(turn, text.substr(begin, end - begin));
+    append(text.substr(done, own - done), false, waiting, prompt);
+    append(text.substr(own, end - own), turn.trained, waiting, prompt);
     done = end;
   }
-  append(text.substr(done), false, waiting, prompt);
+  if (answer) check_opening(text.substr(done), given);
+  append(std::string(text.substr(done)) + guard_(given), false, waiting, prompt);
   check_media(turns, prompt);
   if (const auto bos = tokenizer_.bos_id(); as_processor_ && !(bos && text.starts_with(tokenizer_.token_of(*bos)))) {
     const auto& prefix = tokenizer_.prefix_ids();

@@ -42,6 +42,7 @@ struct Turn {
   // JSON texts, given to the template as they are; empty: none.
   std::string tool_calls = {};  // an assistant's: a list of objects
   std::string more = {};        // an object of what else the message has: "name", "tool_call_id", "thinking"
+  std::string given = {};       // an assistant's: text that its text begins with, and that is not supervised
 };
 
 struct Prompt {
@@ -82,7 +83,9 @@ class PromptBuilder {
   using Time = std::chrono::system_clock::time_point;  // what the template takes as the current time
   // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if one has a thought that
   // the template does not support, or if the template refuses them, writes nothing or loses media; config error if its
-  // answers cannot be found (answer_spans.h). `tools`: a JSON text, the list that apply_chat_template takes as tools;
+  // answers cannot be found (answer_spans.h), or if the template opens a thought and a turn has a given text, which
+  // would stand in it. Data error if the template writes anything between the opening of an answer and its given text.
+  // `tools`: a JSON text, the list that apply_chat_template takes as tools;
   // Data error if the template shows no tools, or no calls of them, and there are some.
   //
   // A document is what the tokenizer's post-processor puts first, its text, which is supervised, with media between as
@@ -92,9 +95,10 @@ class PromptBuilder {
   bool is_captions() const { return !template_; }
   // Whether there is a template, and it reads such a key of messages.
   bool reads(std::string_view key) const { return template_ && template_->reads_of_messages(key); }
-  // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
+  // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's, and the
+  // text that is given of it.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
-                    const std::string& tools = {}) const;
+                    const std::string& tools = {}, const std::string& given = {}) const;
 
   // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop. Tried with a
   // question and an answer, then with a system turn before them; true if the template refuses both, as it cannot be
@@ -115,7 +119,10 @@ class PromptBuilder {
   Prompt captioned(const std::vector<Turn>& turns) const;
   Prompt document(const Turn& turn) const;
   std::string between_texts(const Part& medium) const;
-  Prompt build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const;
+  Prompt build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools,
+               const std::string& given = {}) const;
+  size_t length_of_given(const Turn& turn, std::string_view said) const;
+  void check_opening(std::string_view opening, const std::string& given) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
   nlohmann::ordered_json messages_of(const std::vector<Turn>& turns, bool lists) const;
   std::string guarded(const Turn& turn, std::string_view text, bool first) const;

@@ -55,6 +55,19 @@ std::set<std::string> read_trained(const Json& object, SampleTurn& turn) {
   return keys;
 }
 
+bool has_label(const Json& object) {
+  const auto found = object.find("label");
+  return found != object.end() && (found->is_string() || found->is_object()) && !found->empty() && *found != "";
+}
+
+// "label" of an answer, its attributes (NeMo's chats); returns the keys. What is no text or object is something else.
+std::set<std::string> read_label(const Json& object, SampleTurn& turn) {
+  if (!has_label(object)) return {};
+  const auto& label = object.at("label");
+  turn.label = label.is_string() ? label.get<std::string>() : label.dump();
+  return {"label"};
+}
+
 // "train" (axolotl) and "loss_scale" (ms-swift) of a turn must say what holds anyway: answers are learnt, each as much
 // as the others, unless read_trained() says otherwise, and nothing else is. Returns the keys.
 std::set<std::string> check_learnt(const Json& object, const SampleTurn& turn) {
@@ -103,6 +116,7 @@ void add_calls(SampleTurn turn, std::vector<SampleTurn>& turns) {
     fail(ErrorKind::data, "an answer is to be learnt and the calls that belong to it are not, or the reverse",
          "give both the same 'loss' or 'weight'");
   before.tool_calls = joined_calls(before.tool_calls, turn.tool_calls);
+  if (before.label.empty()) before.label = std::move(turn.label);
 }
 
 std::string text_in(const Json& object, const char* key) {
@@ -111,8 +125,8 @@ std::string text_in(const Json& object, const char* key) {
 }
 
 // NeMo's chats (GPTSFTChatDataset): "mask" beside the turns names the speaker whose turns are not learnt, and by a
-// "type" the "label" of a turn is said before or after it (SteerLM). What would be read otherwise than there is
-// refused.
+// "type" the "label" of a turn is said before or after it (SteerLM): before an answer [data.attributes] says it. What
+// would be read otherwise than there is refused.
 void check_chat(const Json& record, const Json& object, const SampleTurn& turn) {
   if (turn.role == "assistant" && text_in(object, "from") == text_in(record, "mask"))
     fail(
@@ -120,7 +134,7 @@ void check_chat(const Json& record, const Json& object, const SampleTurn& turn) 
         fmt::format("'mask' is {}, and what the assistant says is what is learnt", shown(record.at("mask").dump(), 40)),
         "leave the record out, or give answers that are not to be learnt \"loss\": false");
   const auto type = text_in(record, "type");
-  if ((type == "VALUE_TO_TEXT" || type == "TEXT_TO_VALUE") && !text_in(object, "label").empty())
+  if ((type == "TEXT_TO_VALUE" || (type == "VALUE_TO_TEXT" && turn.role != "assistant")) && has_label(object))
     fail(ErrorKind::data, fmt::format("a turn has a 'label', which belongs to its text by 'type': \"{}\"", type),
          "write the label into the turns, or take 'type' or the labels out");
 }
@@ -149,7 +163,7 @@ SampleTurn read_message(const Json& message, const std::string& list, Record& re
   std::set<std::string> known{"role", "content"};
   known.merge(read_beside(message, "a message", turn));
   if (turn.role == "assistant") known.insert({"tool_calls", "function_call"}), turn.tool_calls = tool_calls_of(message);
-  if (turn.role == "assistant") known.merge(read_trained(message, turn));
+  if (turn.role == "assistant") known.merge(read_trained(message, turn)), known.merge(read_label(message, turn));
   if (turn.role == "tool")
     known.insert({"tool_call_id", "name"}), turn.more = joined_objects(tool_of(message), turn.more);
   known.merge(check_learnt(message, turn));
@@ -176,7 +190,7 @@ SampleTurn read_conversation_turn(const Json& object, Record& record) {
   SampleTurn turn{role_of_speaker(from), {}};
   std::set<std::string> known{"from", "value"};
   known.merge(read_beside(object, "a conversation turn", turn));
-  if (turn.role == "assistant") known.merge(read_trained(object, turn));
+  if (turn.role == "assistant") known.merge(read_trained(object, turn)), known.merge(read_label(object, turn));
   known.merge(check_learnt(object, turn));
   check_keys(object, known, "conversations: ", record.sample.unread);
   check_chat(record.object, object, turn);

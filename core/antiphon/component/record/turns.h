@@ -37,15 +37,16 @@ const std::string& text_of(const Json& object, const char* key, std::string_view
 // A piece of what `turn.role` says; marks count only in user turns, in other turns they are text.
 void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Record& record);
 // {"role", "content", "reasoning_content"?, "tool_calls"?, "tool_call_id"?, "name"?, "thinking"?, "reasoning"?,
-// "loss"?, "weight"?}, as OpenAI, ms-swift, LLaMA-Factory and transformers have it; `list` is the key that it stands
-// in, for messages. ms-swift's roles tool_call, whose text is JSON, and tool_response are the assistant's and the
-// tool's; OpenAI's developer is the system. Error(data) for "train" and "loss_scale" that would change what is learnt.
+// "loss"?, "weight"?, "label"?}, as OpenAI, ms-swift, LLaMA-Factory and transformers have it; `list` is the key that it
+// stands in, for messages. ms-swift's roles tool_call, whose text is JSON, and tool_response are the assistant's and
+// the tool's; OpenAI's developer is the system. Error(data) for "train" and "loss_scale" that would change what is
+// learnt.
 SampleTurn read_message(const Json& message, const std::string& list, Record& record);
 // All of a list; calls of tools that have a message of their own join the answer before them.
 std::vector<SampleTurn> read_message_list(const Json& messages, const std::string& list, Record& record);
-// {"from": "human" | "gpt" | "system" | "function_call" | "observation", "value", "loss"?, "weight"?}, as LLaVA,
-// ShareGPT and LLaMA-Factory have it, with the other names that are in use for these (user, assistant, tool, …), and
-// with a thought and a name as in a message.
+// {"from": "human" | "gpt" | "system" | "function_call" | "observation", "value", "loss"?, "weight"?, "label"?}, as
+// LLaVA, ShareGPT and LLaMA-Factory have it, with the other names that are in use for these (user, assistant, tool, …),
+// and with a thought and a name as in a message.
 SampleTurn read_conversation_turn(const Json& object, Record& record);
 // The turns of the list "messages", or of "conversations", with a text under "system" as their first, and media without
 // a mark in their place. In a conversation whose users mark no <video> an <image> may mark one (LLaVA-Video).

@@ -45,12 +45,13 @@ AugmentOptions all_changes(const std::string& noise) {
   AugmentOptions o;
   o.speed.probability = o.gain.probability = o.noise.probability = 0.5, o.noise.path = noise;
   o.white_noise.probability = o.shift.probability = o.impulse.probability = 0.5, o.impulse.path = noise;
+  o.time_stretch.probability = o.transcode.probability = 0.5;
   o.spec_augment = {.freq_masks = 1, .time_masks = 2, .freq_width = 1, .time_width = 0.3};
   o.image = {.flip = 0.5, .crop = 0.5, .brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.1};
   return o;
 }
 
-const std::filesystem::path kMedia = std::string(ANTIPHON_SOURCE_DIR) + "/tests/media";
+const std::filesystem::path kMediaFolder = std::string(ANTIPHON_SOURCE_DIR) + "/tests/media";
 
 }  // namespace
 
@@ -145,9 +146,82 @@ TEST_CASE("augment: a sound that is moved keeps its length") {
   CHECK(audio.samples == std::vector<float>{1, 2});
 }
 
+TEST_CASE("augment: a stretched sound has another length, the same pitch and the same loudness") {
+  const auto sound = sine(16000, 0.5, 1000);
+  for (const double rate : {0.5, 0.9, 1.1, 2.0}) {
+    auto audio = sound;
+    stretch(audio, rate);
+    REQUIRE(std::ssize(audio.samples) == std::llrint(16000 / rate));
+    const std::vector<float> middle(audio.samples.begin() + 2000, audio.samples.end() - 2000);
+    int64_t crossings = 0;
+    for (size_t i = 1; i < middle.size(); ++i) crossings += (middle[i - 1] < 0) != (middle[i] < 0);
+    const double hertz = static_cast<double>(crossings) / 2 / static_cast<double>(middle.size()) * 16000;
+    CHECK(hertz == Catch::Approx(1000).epsilon(0.002));
+    CHECK((power(middle) > 0.1 && power(middle) < 0.13));  // phases of bins do not agree any more
+  }
+  auto same = sound;
+  stretch(same, 1);
+  CHECK(same.samples == sound.samples);
+  for (const int64_t length : {0, 1, 2, 300}) {
+    auto few = sine(length, 0.5);
+    stretch(few, 4);
+    CHECK(std::ssize(few.samples) == (length == 0 ? 0 : std::max<int64_t>(1, length / 4)));
+    CHECK(std::ranges::all_of(few.samples, [](float x) { return std::isfinite(x); }));
+  }
+}
+
+TEST_CASE("augment: G.711 keeps the levels of its codes, the nearest of them but at the edges of steps") {
+  // What the 128 codes of a sign stand for, of 16 bits (ITU-T G.711, tables 1a and 2a).
+  std::map<std::string, std::set<int>> levels;
+  for (int code = 0; code < 128; ++code) {
+    const int segment = code / 16, step = code % 16;
+    levels["mu"].insert((((2 * step + 33) << segment) - 33) * 4);
+    levels["a"].insert((segment == 0 ? 2 * step + 1 : (2 * step + 33) << (segment - 1)) * 8);
+  }
+  for (const auto& [law, above] : levels) {
+    REQUIRE(above.size() == 128);
+    CHECK(*above.rbegin() == (law == "mu" ? 32124 : 32256));
+    std::set<int> found;
+    int before = -32769;
+    for (int sample = -32768; sample < 32768; ++sample) {
+      const auto out = static_cast<int>(std::lround(through_g711(static_cast<float>(sample) / 32768, law) * 32768));
+      if (!above.contains(std::abs(out)) || out < before) FAIL(law << ": " << sample << " became " << out);
+      const int step = std::max(law == "mu" ? 8 : 16, std::abs(out) / 16);
+      if (std::abs(out - sample) > (std::abs(sample) > 32124 ? 644 : step / 2 + 8))
+        FAIL(law << ": " << sample << " became " << out);
+      before = out;
+      found.insert(out);
+    }
+    CHECK(found.size() == (law == "mu" ? 255 : 256));  // of mu-law, zero has both signs
+  }
+}
+
+TEST_CASE("augment: a telephone lets 300 to 3400 Hz through, and keeps the length") {
+  if (!has_media()) SKIP("built without FFmpeg");
+  const auto passes = [](double hertz) {
+    auto audio = sine(16001, 0.5, hertz);
+    const double before = power(audio.samples);
+    telephone(audio, "mu", {});
+    REQUIRE(audio.samples.size() == 16001);
+    return 10 * std::log10(power(audio.samples) / before);
+  };
+  CHECK(std::abs(passes(1000)) < 0.3);
+  CHECK(passes(300) == Catch::Approx(-3).margin(0.3));
+  CHECK(passes(75) < -22);
+  CHECK(passes(5000) < -40);
+  Audio loud{16000, sine(8000, 1.5, 1000).samples}, low = loud;
+  for (float& x : low.samples) x *= 0.8F / 1.5F;
+  telephone(loud, "a", {}), telephone(low, "a", {});
+  CHECK(power(loud.samples) == Catch::Approx(power(low.samples)).epsilon(1e-3));
+  Audio silence{16000, std::vector<float>(1000)};
+  telephone(silence, "mu", {});
+  CHECK(power(silence.samples) < 1e-9);
+}
+
 TEST_CASE("augment: kinds that came later are not part of older settings unless they are used") {
   AugmentOptions o;
-  for (const auto* name : {"impulse", "white_noise", "shift"}) CHECK(o.settings().find(name) == std::string::npos);
+  for (const auto* name : {"impulse", "white_noise", "shift", "time_stretch", "transcode"})
+    CHECK(o.settings().find(name) == std::string::npos);
   o.shift.probability = 0.5;
   CHECK(o.settings().find("\"min_shift_ms\"") != std::string::npos);
   CHECK(o.settings().find("impulse") == std::string::npos);
@@ -252,7 +326,7 @@ TEST_CASE("augment: a sound at another speed has another length and pitch") {
 TEST_CASE("augment: one seed, one change; another seed, another; and kinds that are off change nothing in others") {
   if (!has_media()) SKIP("built without FFmpeg");
   Setup setup;
-  const auto options = all_changes((kMedia / "tone.wav").parent_path().string());
+  const auto options = all_changes((kMediaFolder / "tone.wav").parent_path().string());
   const Augmenter augmenter(options, *setup.model);
   const MediaItem sound{Modality::audio, {}, sine(8000, 0.5)}, picture{Modality::image, gradient(20, 30), {}};
   std::set<std::string> told_of;
@@ -261,7 +335,8 @@ TEST_CASE("augment: one seed, one change; another seed, another; and kinds that 
     const auto first = augmenter.changed(sound, seed, told), second = augmenter.changed(sound, seed, again);
     CHECK(first.audio.samples == second.audio.samples);
     CHECK(told == again);
-    CHECK((told.empty() == (first.audio.samples == sound.audio.samples) || told.find("speed 1") != std::string::npos));
+    CHECK((told.empty() == (first.audio.samples == sound.audio.samples) || told.find("speed 1") != std::string::npos ||
+           told.find("stretch 1") != std::string::npos));
     std::string seen;
     const auto changed = augmenter.changed(picture, seed, seen);
     CHECK(changed.image.rgb == augmenter.changed(picture, seed, again).image.rgb);
@@ -270,7 +345,8 @@ TEST_CASE("augment: one seed, one change; another seed, another; and kinds that 
   }
   CHECK(told_of.size() == 40);
   auto fewer = options;
-  fewer.speed.probability = fewer.impulse.probability = fewer.noise.probability = 0;
+  fewer.speed.probability = fewer.time_stretch.probability = 0;
+  fewer.impulse.probability = fewer.noise.probability = 0;
   const Augmenter other(fewer, *setup.model);
   for (uint64_t seed = 0; seed < 20; ++seed) {
     std::string told, less;
@@ -300,9 +376,9 @@ TEST_CASE("augment: frames of a video are changed alike, as a picture is, and co
 
 TEST_CASE("augment: a sample is changed by its source, its record and its epoch, alike on any threads and rows") {
   if (!has_media()) SKIP("built without FFmpeg");
-  Setup setup(model::testing::kTwoStreams, all_changes(kMedia.string()));
+  Setup setup(model::testing::kTwoStreams, all_changes(kMediaFolder.string()));
   std::string records;
-  for (int i = 0; i < 6; ++i) records += sound_line("s" + std::to_string(i), (kMedia / "tone.wav").string());
+  for (int i = 0; i < 6; ++i) records += sound_line("s" + std::to_string(i), (kMediaFolder / "tone.wav").string());
   auto o = setup.options({{records, 1}});
   const auto changes = [&](int64_t threads, const RowShare& share, int n) {
     o.threads = threads;
@@ -327,12 +403,12 @@ TEST_CASE("augment: a sample is changed by its source, its record and its epoch,
 TEST_CASE("augment: media that are changed are no others' content, and have no place in the cache of features") {
   if (!has_media()) SKIP("built without FFmpeg");
   Setup setup;
-  auto options = all_changes(kMedia.string());
+  auto options = all_changes(kMediaFolder.string());
   options.image.flip = 1;
   const Augmenter augmenter(options, *setup.model);
   FeatureCache cache(setup.folder / "features", {{"image", "x"}, {"audio", "y"}});
   const Preparer preparer(*setup.model, setup.prompts, cache, {}, 10000, {}, {}, {}, &augmenter);
-  const MediaRef ref{Modality::image, kMedia / "rgba.png"};
+  const MediaRef ref{Modality::image, kMediaFolder / "rgba.png"};
   const auto plain = preparer.read(ref, "s"), changed = preparer.read(ref, "s", {}, 1),
              again = preparer.read(ref, "s", {}, 1), other = preparer.read(ref, "s", {}, 2);
   CHECK(plain.augmented.empty());
@@ -344,7 +420,7 @@ TEST_CASE("augment: media that are changed are no others' content, and have no p
   CHECK(at::equal(changed.item.inputs[0][0], again.item.inputs[0][0]));
   CHECK_FALSE(at::equal(changed.item.inputs[0][0], plain.item.inputs[0][0]));
   CHECK(preparer.augments().starts_with(
-      "augmented by speed, impulse, noise, white_noise, gain, shift, spec_augment, image ("));
+      "augmented by speed, time_stretch, impulse, noise, white_noise, gain, shift, transcode, spec_augment, image ("));
 }
 
 TEST_CASE("augment: masked frames are those of the sound, set to 0") {
@@ -418,7 +494,7 @@ TEST_CASE("augment: a noise that cannot be read ends the run; it is not a fault 
   AugmentOptions options;
   options.noise.probability = 1, options.noise.path = (scratch.folder / "broken.wav").parent_path().string();
   Setup setup(model::testing::kTwoStreams, options);
-  const auto o = setup.options({{sound_line("s", (kMedia / "tone.wav").string()), 1}});
+  const auto o = setup.options({{sound_line("s", (kMediaFolder / "tone.wav").string()), 1}});
   const auto error = failure([&] { setup.loader(o)->next_batch(); });
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::config);
@@ -436,9 +512,10 @@ TEST_CASE("augment: options that do not go together are refused") {
   o.noise.probability = o.impulse.probability = 0.1;
   CHECK(refused(o) == 2);
   o.white_noise.min_level = -40, o.shift.max_shift_ms = -6;
+  o.time_stretch.max_speed_rate = 0.5;
   o.speed.min_speed_rate = 1.2, o.gain.max_gain_db = -20, o.noise.max_snr_db = 0;
   o.image.min_scale = 1, o.image.max_scale = 0.5, o.image.max_ratio = 0.1, o.spec_augment.time_width = 2.5;
-  CHECK(refused(o) == 10);
+  CHECK(refused(o) == 11);
   DataOptions data;
   data.augment.image.flip = 0.5;
   const auto problems_of = [](const DataOptions& options) {

@@ -20,12 +20,33 @@ namespace antiphon::data {
 namespace {
 
 // Kinds of random numbers; part of what a seed means.
-enum Kind : size_t { kSpeed, kNoise, kGain, kSpecAugment, kFlip, kCrop, kColours, kImpulse, kWhiteNoise, kShift };
-constexpr std::array<std::string_view, 10> kKinds{"speed", "noise",   "gain",    "spec_augment", "flip",
-                                                  "crop",  "colours", "impulse", "white_noise",  "shift"};
+enum Kind : size_t {
+  kSpeed,
+  kNoise,
+  kGain,
+  kSpecAugment,
+  kFlip,
+  kCrop,
+  kColours,
+  kImpulse,
+  kWhiteNoise,
+  kShift,
+  kTimeStretch,
+  kTranscode
+};
+constexpr std::array<std::string_view, 12> kKinds{"speed",       "noise", "gain",         "spec_augment",
+                                                  "flip",        "crop",  "colours",      "impulse",
+                                                  "white_noise", "shift", "time_stretch", "transcode"};
 
 const MediaRef& one_of(const std::vector<MediaRef>& all, Chance& chance) {
   return all[static_cast<size_t>(chance.whole(0, std::ssize(all) - 1))];
+}
+
+// Of SpeedOptions and TimeStretchOptions.
+double rate_of(const auto& o, Chance& chance) {
+  const auto step = static_cast<double>(chance.whole(0, o.num_rates - 1)) /
+                    static_cast<double>(std::max<int64_t>(1, o.num_rates - 1));
+  return o.min_speed_rate + (o.max_speed_rate - o.min_speed_rate) * step;
 }
 
 std::string file_of(const MediaRef& ref) { return shown(std::filesystem::path(ref.bytes.name()).filename().string()); }
@@ -89,6 +110,7 @@ MediaItem Augmenter::changed(MediaItem item, uint64_t seed, std::string& told) c
 
 void Augmenter::change_sound(Audio& audio, uint64_t seed, std::string& told) const {
   change_speed(audio, seed, told);
+  change_length(audio, seed, told);
   if (!rooms_.empty()) enter_room(audio, seed, told);
   if (!noises_.empty()) add_noise(audio, seed, told);
   change_level(audio, seed, told);
@@ -96,17 +118,26 @@ void Augmenter::change_sound(Audio& audio, uint64_t seed, std::string& told) con
     const double by = chance.between(options_.shift.min_shift_ms, options_.shift.max_shift_ms);
     if (shift(audio, by)) note(kShift, fmt::format("shift {:+.1f} ms", by), &told);
   }
+  if (Chance chance(seed, kTranscode); chance.happens(options_.transcode.probability)) {
+    telephone(audio, options_.transcode.law, limits_);
+    note(kTranscode, "telephone", &told);
+  }
 }
 
 void Augmenter::change_speed(Audio& audio, uint64_t seed, std::string& told) const {
   Chance chance(seed, kSpeed);
   if (!chance.happens(options_.speed.probability)) return;
-  const auto& [probability, least, most, rates] = options_.speed;
-  const auto step =
-      static_cast<double>(chance.whole(0, rates - 1)) / static_cast<double>(std::max<int64_t>(1, rates - 1));
-  const double rate = least + (most - least) * step;
+  const double rate = rate_of(options_.speed, chance);
   audio = media::change_speed(audio, rate, limits_);
   note(kSpeed, fmt::format("speed {:.3g}", rate), &told);
+}
+
+void Augmenter::change_length(Audio& audio, uint64_t seed, std::string& told) const {
+  Chance chance(seed, kTimeStretch);
+  if (!chance.happens(options_.time_stretch.probability)) return;
+  const double rate = rate_of(options_.time_stretch, chance);
+  stretch(audio, rate);
+  note(kTimeStretch, fmt::format("stretch {:.3g}", rate), &told);
 }
 
 void Augmenter::change_level(Audio& audio, uint64_t seed, std::string& told) const {

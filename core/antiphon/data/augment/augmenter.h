@@ -25,9 +25,9 @@ class Augmenter {
   Augmenter(const AugmentOptions& options, const model::MultimodalLm& model, const media::MediaLimits& limits = {});
 
   bool any() const { return options_.any(); }
-  // A sound: speed, room, noise, white noise, gain, shift, in this order. A picture: crop, flip, then the colours. What
-  // was done is added to `told`: "speed 0.95, noise rain.wav at 12.3 dB". Error(config) if a noise or a room cannot be
-  // read. Thread-safe.
+  // A sound: speed, stretch, room, noise, white noise, gain, shift, telephone, in this order. A picture: crop, flip,
+  // then the colours. What was done is added to `told`: "speed 0.95, noise rain.wav at 12.3 dB". Error(config) if a
+  // noise or a room cannot be read. Thread-safe.
   MediaItem changed(MediaItem item, uint64_t seed, std::string& told) const;
   // Sets bands and stretches of the item's spectrograms to 0; `samples` are those of the sound. Thread-safe.
   void mask(model::StreamItem& item, const model::Stream& stream, int64_t samples, uint64_t seed,
@@ -43,6 +43,7 @@ class Augmenter {
   void change_image(Image& image, uint64_t seed, std::string* told) const;
   void change_colours(Image& image, uint64_t seed, std::string* told) const;
   void change_speed(Audio& audio, uint64_t seed, std::string& told) const;
+  void change_length(Audio& audio, uint64_t seed, std::string& told) const;
   void enter_room(Audio& audio, uint64_t seed, std::string& told) const;
   void add_noise(Audio& audio, uint64_t seed, std::string& told) const;
   void change_level(Audio& audio, uint64_t seed, std::string& told) const;
@@ -52,7 +53,7 @@ class Augmenter {
   AugmentOptions options_;
   media::MediaLimits limits_;
   std::vector<MediaRef> rooms_, noises_;
-  mutable std::array<std::atomic<int64_t>, 10> done_{};
+  mutable std::array<std::atomic<int64_t>, 12> done_{};
   mutable std::atomic<int64_t> seen_{0};
 };
 

@@ -5,6 +5,7 @@
 #include <antiphon/component/media_item.h>
 #include <antiphon/data/augment/chance.h>
 #include <antiphon/data/augment/options.h>
+#include <antiphon/media/limits.h>
 
 namespace antiphon::data {
 
@@ -20,6 +21,18 @@ bool lay_noise(Audio& audio, const Audio& noise, int64_t begin, double snr_db);
 // the sound's length and brought to a largest magnitude of 1. False, and nothing is done, if one of them is silent.
 // Source: NeMo, ImpulsePerturbation.
 bool put_into_room(Audio& audio, const Audio& impulse, const ImpulseOptions& options);
+
+// The sound `rate` times as fast at its own pitch: round(samples / rate) are left. librosa's stft, phase_vocoder and
+// istft with windows of 512 samples, of 1024 for a rate below 1, half a window apart, as NeMo's TimeStretchPerturbation
+// calls them. Source: Flanagan and Golden, Phase Vocoder, 1966.
+void stretch(Audio& audio, double rate);
+
+// The sound through a telephone: at most 0.8 loud, at 8000 samples a second, filters of second order that leave 300 to
+// 3400 Hz, G.711, and back, as long as it was. Source: NeMo, TranscodePerturbation, with its codec g711. Errors:
+// media::resample().
+void telephone(Audio& audio, const std::string& law, const media::MediaLimits& limits);
+// A sample of 16 bits through ITU-T G.711: `law` "a" or "mu".
+float through_g711(float sample, const std::string& law);
 
 // Normal numbers of a standard deviation of 10^(db / 20), added to the samples.
 void add_white_noise(Audio& audio, double db, Chance& chance);

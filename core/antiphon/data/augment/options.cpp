@@ -21,6 +21,29 @@ const config::Table<SpeedOptions>& speed_table() {
   return *table;
 }
 
+const config::Table<TimeStretchOptions>& time_stretch_table() {
+  using O = TimeStretchOptions;
+  static const auto* table =
+      new config::Table<O>(config::Table<O>("time_stretch")
+                               .field("probability", &O::probability,
+                                      "how often a sound is made shorter or longer at its own pitch", kProbability)
+                               .field("min_speed_rate", &O::min_speed_rate, "the slowest", {.min = 0.25, .max = 4})
+                               .field("max_speed_rate", &O::max_speed_rate, "the fastest", {.min = 0.25, .max = 4})
+                               .field("num_rates", &O::num_rates, "how many rates, evenly spread, both ends included",
+                                      {.min = 1, .max = 1000}));
+  return *table;
+}
+
+const config::Table<TranscodeOptions>& transcode_table() {
+  using O = TranscodeOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("transcode")
+          .field("probability", &O::probability, "how often a sound comes through a telephone (G.711)", kProbability)
+          .field("law", &O::law, "a: A-law, of most countries; mu: mu-law, of North America and Japan",
+                 {.choices = {"a", "mu"}}));
+  return *table;
+}
+
 const config::Table<NoiseOptions>& noise_table() {
   using O = NoiseOptions;
   static const auto* table = new config::Table<O>(
@@ -115,8 +138,9 @@ void check_range(const char* names, double least, double most, config::Problems&
 }  // namespace
 
 bool AugmentOptions::changes_sound() const {
-  return speed.probability > 0 || impulse.probability > 0 || noise.probability > 0 || white_noise.probability > 0 ||
-         gain.probability > 0 || shift.probability > 0;
+  return speed.probability > 0 || time_stretch.probability > 0 || transcode.probability > 0 ||
+         impulse.probability > 0 || noise.probability > 0 || white_noise.probability > 0 || gain.probability > 0 ||
+         shift.probability > 0;
 }
 
 bool AugmentOptions::masks() const { return spec_augment.freq_masks > 0 || spec_augment.time_masks > 0; }
@@ -131,9 +155,11 @@ std::string AugmentOptions::describe() const {
   const auto add = [&](const char* name, bool used) {
     if (used) words.push_back(name);
   };
-  add("speed", speed.probability > 0), add("impulse", impulse.probability > 0);
+  add("speed", speed.probability > 0), add("time_stretch", time_stretch.probability > 0);
+  add("impulse", impulse.probability > 0);
   add("noise", noise.probability > 0), add("white_noise", white_noise.probability > 0);
   add("gain", gain.probability > 0), add("shift", shift.probability > 0);
+  add("transcode", transcode.probability > 0);
   add("spec_augment", masks()), add("image", changes_images());
   return join(words, ", ");
 }
@@ -141,6 +167,8 @@ std::string AugmentOptions::describe() const {
 std::string AugmentOptions::settings() const {
   auto value = augment_table().dump(this);
   auto& table = *value.get_if<config::Value::Table>();
+  if (time_stretch.probability == 0) table.erase("time_stretch");
+  if (transcode.probability == 0) table.erase("transcode");
   if (impulse.probability == 0) table.erase("impulse");
   if (white_noise.probability == 0) table.erase("white_noise");
   if (shift.probability == 0) table.erase("shift");
@@ -152,11 +180,13 @@ const config::Table<AugmentOptions>& augment_table() {
   static const auto* table =
       new config::Table<O>(config::Table<O>("augment")
                                .table("speed", &O::speed, speed_table(), "of sounds")
+                               .table("time_stretch", &O::time_stretch, time_stretch_table(), "of sounds")
                                .table("impulse", &O::impulse, impulse_table(), "of sounds")
                                .table("noise", &O::noise, noise_table(), "of sounds")
                                .table("white_noise", &O::white_noise, white_noise_table(), "of sounds")
                                .table("gain", &O::gain, gain_table(), "of sounds")
                                .table("shift", &O::shift, shift_table(), "of sounds")
+                               .table("transcode", &O::transcode, transcode_table(), "of sounds")
                                .table("spec_augment", &O::spec_augment, spec_augment_table(), "of log-mel spectrograms")
                                .table("image", &O::image, image_augment_table(), "of pictures"));
   return *table;
@@ -164,6 +194,8 @@ const config::Table<AugmentOptions>& augment_table() {
 
 void check_augment(const AugmentOptions& o, config::Problems& problems) {
   check_range("speed: min_speed_rate and max_speed_rate", o.speed.min_speed_rate, o.speed.max_speed_rate, problems);
+  check_range("time_stretch: min_speed_rate and max_speed_rate", o.time_stretch.min_speed_rate,
+              o.time_stretch.max_speed_rate, problems);
   check_range("noise: min_snr_db and max_snr_db", o.noise.min_snr_db, o.noise.max_snr_db, problems);
   check_range("white_noise: min_level and max_level", o.white_noise.min_level, o.white_noise.max_level, problems);
   check_range("shift: min_shift_ms and max_shift_ms", o.shift.min_shift_ms, o.shift.max_shift_ms, problems);

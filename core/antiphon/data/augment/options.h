@@ -14,6 +14,15 @@ struct SpeedOptions {
   double min_speed_rate = 0.9, max_speed_rate = 1.1;
   int64_t num_rates = 5;  // evenly spread, both ends included
 };
+struct TimeStretchOptions {
+  double probability = 0;
+  double min_speed_rate = 0.9, max_speed_rate = 1.1;
+  int64_t num_rates = 5;
+};
+struct TranscodeOptions {
+  double probability = 0;
+  std::string law = "a";  // of G.711
+};
 struct NoiseOptions {
   double probability = 0;
   std::string path;
@@ -56,11 +65,13 @@ struct ImageAugmentOptions {
 
 struct AugmentOptions {
   SpeedOptions speed;
+  TimeStretchOptions time_stretch;
   ImpulseOptions impulse;
   NoiseOptions noise;
   WhiteNoiseOptions white_noise;
   GainOptions gain;
   ShiftOptions shift;
+  TranscodeOptions transcode;
   SpecAugmentOptions spec_augment;
   ImageAugmentOptions image;
   bool changes_sound() const;  // its samples

@@ -1,15 +1,12 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/data/augment/changes.h>
+#include <antiphon/data/augment/samples.h>
 
 #include <algorithm>
 
 namespace antiphon::data {
 namespace {
-
-at::Tensor as_tensor(const Audio& audio) {
-  return at::tensor(at::ArrayRef<float>(audio.samples.data(), audio.samples.size()), at::kFloat).to(at::kDouble);
-}
 
 double largest(const at::Tensor& samples) { return samples.numel() == 0 ? 0 : samples.abs().max().item<double>(); }
 
@@ -30,10 +27,8 @@ bool put_into_room(Audio& audio, const Audio& impulse, const ImpulseOptions& opt
   y = y.narrow(0, begin, std::min(length, all - begin));
   const double after = largest(y);
   if (after > 0) y = y / after;
-  y = y.to(at::kFloat).contiguous();
-  const auto* first = y.const_data_ptr<float>();
-  std::copy(first, first + y.size(0), audio.samples.begin());
-  std::fill(audio.samples.begin() + y.size(0), audio.samples.end(), 0.0F);
+  audio.samples = as_samples(y);
+  audio.samples.resize(static_cast<size_t>(length), 0.0F);
   return true;
 }
 
