@@ -57,15 +57,16 @@ int run(const GenerateFlags& flags) {
                              "generate");
   std::vector<data::Prepared> prompts;
   prompts.push_back(loaded.preparer.prepare(sample_of(flags), data::Purpose::generation));
-  const int64_t wanted = loaded.config.generate.limit();
-  if (const auto room = engine::room_for_answer(loaded.writer(), prompts.front().tokens(), wanted); room < wanted)
+  const auto& options = loaded.config.generate;
+  const int64_t prompt = prompts.front().tokens(), wanted = options.limit(prompt);
+  if (const auto room = engine::room_for_answer(loaded.writer(), prompt, options); room < wanted)
     log::warning(fmt::format("the answer may have {} tokens, not {}: the prompt leaves no more of the model's context",
                              room, wanted));
-  engine::AnswerText text(loaded.tokenizer(), loaded.config.generate.stop);
+  engine::AnswerText text(loaded.tokenizer(), options.stop);
   std::string whole;
   const auto show = [&](const std::string& piece) { flags.json ? void(whole += piece) : write_answer(piece); };
   const auto answers = engine::answers_to(
-      loaded.writer(), std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
+      loaded.writer(), std::move(prompts), options, loaded.tokenizer().eos_ids(),
       [&](size_t, int32_t id) {
         show(text.push(id));
         return true;

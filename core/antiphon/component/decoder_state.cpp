@@ -1,5 +1,7 @@
 #include <antiphon/component/decoder_state.h>
 
+#include <sys/mman.h>
+
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
@@ -10,6 +12,21 @@
 #include <utility>
 
 namespace antiphon {
+namespace {
+
+// Large ones on the CPU take memory only as they are written: there is room for the longest answers that may come, and
+// most are short.
+at::Tensor zeros(at::IntArrayRef sizes, const at::TensorOptions& options) {
+  constexpr size_t large = size_t{1} << 20;
+  const size_t bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * options.dtype().itemsize();
+  if (!options.device().is_cpu() || bytes < large) return at::zeros(sizes, options);
+  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) return at::zeros(sizes, options);
+  return at::from_blob(
+      data, sizes, [bytes](void* begin) { ::munmap(begin, bytes); }, options);
+}
+
+}  // namespace
 
 StateShape state_shape(const KvShape& kv) {
   return StateShape(static_cast<size_t>(kv.layers), LayerState{kv.kv_heads, kv.head_size});
@@ -45,7 +62,7 @@ DecoderState::DecoderState(const StateShape& shape, int64_t blocks, at::TensorOp
       if (kept.shares)
         (*all)[layer] = (*all)[*kept.shares];
       else if (kept.kv_heads > 0)
-        (*all)[layer] = at::zeros({blocks, kept.kv_heads, block_size, kept.head_size}, options);
+        (*all)[layer] = zeros({blocks, kept.kv_heads, block_size, kept.head_size}, options);
     first_tensor_.push_back(begin_tensors_.size());
     for (const auto& sizes : kept.recurrent) begin_tensors_.push_back(at::zeros(sizes, options.dtype(at::kFloat)));
   }

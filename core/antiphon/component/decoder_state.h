@@ -33,7 +33,8 @@ class DecoderState {
   static constexpr int64_t kBlockSize = 32;  // tokens
   static int64_t blocks_for(int64_t tokens, int64_t block_size = kBlockSize);
 
-  // Zeros. `options`: the dtype of keys and values, and the device.
+  // Zeros, which take memory on the CPU only as they are written. `options`: the dtype of keys and values, and the
+  // device.
   DecoderState(const StateShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size = kBlockSize);
   DecoderState(const KvShape& kv, int64_t blocks, at::TensorOptions options, int64_t block_size = kBlockSize)
       : DecoderState(state_shape(kv), blocks, options, block_size) {}

@@ -6,6 +6,9 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <unistd.h>
+
+#include <fstream>
 #include <map>
 #include <random>
 
@@ -103,6 +106,20 @@ TEST_CASE("rows that share a beginning share its blocks") {
   write(cache, first, 12);
   CHECK(tokens_of(cache, first).back() == 12);
   CHECK(tokens_of(cache, second).back() == 11);
+}
+
+TEST_CASE("what a large state on the CPU never held takes no memory, and is zero") {
+  const auto megabytes = [] {
+    int64_t all = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> all >> resident;
+    return resident * ::sysconf(_SC_PAGESIZE) / (1 << 20);
+  };
+  const auto before = megabytes();
+  DecoderState cache({1, 8, 128}, 16000, at::kFloat, kBlock);  // 250 MB each
+  write(cache, cache.add_row(), 7);
+  CHECK(megabytes() - before < 100);
+  CHECK(cache.keys(0)[0].sum().item<double>() == 7 * 8 * 128);
+  for (const int64_t block : {1, 9, 15999}) CHECK(cache.values(0)[block].count_nonzero().item<int64_t>() == 0);
 }
 
 TEST_CASE("a row that does not fit takes nothing") {

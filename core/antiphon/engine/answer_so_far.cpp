@@ -26,7 +26,11 @@ AnswerSoFar::AnswerSoFar(const GenerateOptions& given, std::vector<int32_t> ends
 std::optional<Finish> AnswerSoFar::take(const std::optional<int64_t>& token, const at::Tensor& logits_v) {
   if (!token) return Finish::failed;
   const auto id = static_cast<int32_t>(*token);
-  if (std::ranges::find(stop_ids, id) != stop_ids.end()) return Finish::stop;
+  if (std::ranges::find(stop_ids, id) != stop_ids.end()) {
+    stop_id = id;
+    if (options.logprobs) stop_scores = scores_of(logits_v, id, options);
+    return Finish::stop;
+  }
   ids.push_back(id), seen.push_back(id), --left;
   if (options.logprobs) scores.push_back(scores_of(logits_v, id, options));
   if (on_token && !on_token(id)) return Finish::ended;
@@ -45,7 +49,7 @@ Finish AnswerSoFar::take(BeamSearch::Answer best) {
 
 Answer AnswerSoFar::ended(Finish how, std::exception_ptr why) && {
   if (how == Finish::failed && !why) why = lost ? lost : failure(kNotFinite, kNotFiniteRemedy);
-  return {std::move(ids), how, std::move(why), std::move(scores)};
+  return {std::move(ids), how, std::move(why), std::move(scores), stop_id, std::move(stop_scores)};
 }
 
 }  // namespace antiphon::engine

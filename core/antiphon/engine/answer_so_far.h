@@ -20,6 +20,8 @@ struct Answer {
   Finish finish = Finish::stop;
   std::exception_ptr failure = {};       // Error(data): what the model computed of this text is not finite, …
   std::vector<TokenScores> scores = {};  // of each id, if options.logprobs asks for them
+  std::optional<int32_t> stop_id = {};   // the stop token that ended it; none of beams
+  TokenScores stop_scores = {};          // of it, as `scores`
 };
 
 std::exception_ptr failure(const std::string& message, const std::string& remedy);  // Error(data)
@@ -49,6 +51,8 @@ struct AnswerSoFar {
   std::vector<int64_t> seen;  // the prompt's tokens and the answer's; -1 at media positions
   std::vector<int32_t> ids = {};
   std::vector<TokenScores> scores = {};
+  std::optional<int32_t> stop_id = {};
+  TokenScores stop_scores = {};
   std::exception_ptr lost = {};  // why no token could be drawn
 };
 

@@ -6,6 +6,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <cmath>
+
 using namespace antiphon;
 using namespace antiphon::engine;
 
@@ -28,11 +30,20 @@ TEST_CASE("an answer ends with a stop token, which is not in it, at the end of i
   CHECK(stopped.take(9, kLogits) == Finish::stop);
   const auto answer = std::move(stopped).ended(Finish::stop);
   CHECK(answer.ids == std::vector<int32_t>{5});
+  CHECK(answer.stop_id == 9);
   CHECK_FALSE(answer.failure);
+  CHECK(answer.stop_scores.logprob == 0);  // nobody asked
+  auto scored = begun({.logprobs = 1});
+  CHECK(scored.take(9, kLogits) == Finish::stop);
+  const auto with_scores = std::move(scored).ended(Finish::stop);
+  CHECK((with_scores.ids.empty() && with_scores.scores.empty()));
+  CHECK(std::abs(with_scores.stop_scores.logprob + std::log(16.0)) < 1e-5);
+  CHECK(with_scores.stop_scores.top.size() == 1);
   auto longest = begun();
   CHECK_FALSE(longest.take(4, kLogits));
   CHECK_FALSE(longest.take(4, kLogits));
   CHECK(longest.take(4, kLogits) == Finish::length);
+  CHECK_FALSE(std::move(longest).ended(Finish::length).stop_id);
   auto left = begun({}, [](int32_t id) { return id != 6; });
   CHECK_FALSE(left.take(4, kLogits));
   CHECK(left.take(6, kLogits) == Finish::ended);

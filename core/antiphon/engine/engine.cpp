@@ -27,14 +27,20 @@ int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens) {
   return DecoderState::blocks_for(prefix + tokens) - prefix / DecoderState::kBlockSize;
 }
 
-int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens) {
-  const int64_t context = model.context();
+int64_t room_for_answer(const model::MultimodalLm& model, int64_t prompt_tokens, const GenerateOptions& options) {
+  const int64_t context = model.context(), wanted = options.limit(prompt_tokens);
   if (prompt_tokens >= context)
     fail(ErrorKind::data,
          fmt::format("a prompt of {} tokens leaves no room for an answer in the model's context of {}", prompt_tokens,
                      context),
          "shorten the prompt");
-  return std::min(max_tokens, context - prompt_tokens);
+  if (wanted < 1 && options.max_length)
+    fail(ErrorKind::data,
+         fmt::format("a prompt of {} tokens leaves no room for an answer: max_length, of [generate] or the model's "
+                     "generation_config.json, is {} for both together",
+                     prompt_tokens, *options.max_length),
+         "shorten the prompt, or set generate.max_tokens, which counts instead");
+  return std::min(wanted, context - prompt_tokens);
 }
 
 int64_t blocks_for_text(const model::MultimodalLm& model, int64_t prompt_tokens, int64_t capacity,
@@ -51,6 +57,7 @@ Engine::Engine(model::MultimodalLm& model, int64_t tokens, std::optional<text::T
       steps_(model, cache_),
       tokenizer_(std::move(tokenizer)),
       longest_short_(longest_short(model.llm())),
+      long_are_alike_(long_are_alike(model.llm())),
       free_blocks_(cache_.free_blocks()) {
   if (longest_short_ && cache_.has_recurrent())  // beams that are read again go back to the end of their prompt
     fail(ErrorKind::internal,
@@ -65,8 +72,7 @@ int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
 
 int64_t Engine::submit(Request request) {
   check_options(request.options);
-  const int64_t prompt = request.prompt.tokens(),
-                capacity = prompt + room_for_answer(model_, prompt, request.options.limit());
+  const int64_t prompt = request.prompt.tokens(), capacity = prompt + room_for_answer(model_, prompt, request.options);
   const int64_t blocks = blocks_for_text(model_, prompt, capacity, request.options),
                 all = cache_.all_blocks() - DecoderState::blocks_for(cache_.prefix());
   if (blocks > all)
@@ -114,12 +120,12 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
     fail(ErrorKind::data, fmt::format("the conversation has {} tokens; {} fit", prompt.tokens(), text.capacity),
          "begin a new one, or raise the capacity");
   auto keys = keys_of(prompt);
-  if (keys == text.held && text.hidden.defined()) {
+  const double next = static_cast<double>(cache_.prefix()) + prompt.next_position();
+  const bool alike = goes_on(text, next);
+  if (alike && keys == text.held && text.hidden.defined()) {
     end(number);
     return 0;
   }
-  const double next = static_cast<double>(cache_.prefix()) + prompt.next_position();
-  const bool alike = is_long(cache_.next_position(text.row)) == is_long(next);
   const int64_t begin = reachable(text.row, alike ? shared_tokens(text.held, keys, prompt) : 0);
   auto own = kept(prompt);
   auto batch = data::pack({from(std::move(prompt), begin)});
@@ -145,9 +151,10 @@ void Engine::answer(int64_t number, const GenerateOptions& options, std::vector<
   auto& text = texts_.at(number);
   if (!text.hidden.defined()) fail(ErrorKind::data, "there is no prompt to answer", "read one first");
   check_options(options);
-  const auto left = std::min(options.limit(), text.capacity - std::ssize(text.held));
-  if (left < 1)
+  const auto held = std::ssize(text.held);
+  if (held >= text.capacity)
     fail(ErrorKind::data, fmt::format("the conversation is full: {} tokens", text.capacity), "begin a new one");
+  const auto left = std::min(room_for_answer(model_, held, options), text.capacity - held);
   answers_.erase(number);
   begin(text, options, std::move(stop_ids), std::move(on_token), left);
 }

@@ -27,8 +27,9 @@ struct Request {
 // Blocks of a cache that a text of so many tokens takes, beside those that all texts begin with.
 int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens);
 
-// Tokens that an answer may have: max_tokens, or what is left of the model's context. Error(data) if nothing is left.
-int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens);
+// Tokens that an answer may have: as many as the options say, or what is left of the model's context. Error(data) if
+// the prompt leaves nothing of one of them.
+int64_t room_for_answer(const model::MultimodalLm& model, int64_t prompt_tokens, const GenerateOptions& options);
 
 // The same of a prompt with its answer, of which each beam has its own from the prompt's last block on.
 int64_t blocks_for_text(const model::MultimodalLm& model, int64_t prompt_tokens, int64_t capacity,
@@ -100,6 +101,7 @@ class Engine {
   int64_t reachable(int64_t row, int64_t tokens) const;
   bool is_long(double next_position) const;
   bool outgrows(const Text& text) const;
+  bool goes_on(const Text& text, double next_position) const;
   std::optional<data::Prepared> kept(const data::Prepared& prompt) const;
   void read_again(Text& text);
   void read_beams_again(Text& text, const data::Prepared& before);
@@ -121,6 +123,7 @@ class Engine {
   DecodingSteps steps_;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<int64_t> longest_short_;
+  bool long_are_alike_;
   int64_t free_blocks_;  // that are not promised to a text
   int64_t next_ = 0;
   std::map<int64_t, Text> texts_;

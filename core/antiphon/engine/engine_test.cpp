@@ -234,6 +234,19 @@ TEST_CASE("a text that stays is answered by beams again and again; without room 
   CHECK(small.take(tight)->ids == alone(*lm, one, {.max_tokens = 20}));
 }
 
+TEST_CASE("a text that stays is answered as far as max_length; one that has as many tokens is told and stays") {
+  auto lm = model::testing::test_model_that_answers();
+  const auto one = prompt(*lm, 3, 20);
+  Engine engine(*lm, 64);
+  const auto text = engine.open(64);
+  engine.read(text, one);
+  CHECK_THROWS_AS(engine.answer(text, {.max_length = 20}, {}), Error);
+  engine.answer(text, {.max_length = 26}, {});
+  while (engine.step()) {
+  }
+  CHECK(engine.take(text)->ids == alone(*lm, one, {.max_tokens = 6}));
+}
+
 TEST_CASE("an answer that was written at other positions than a later prompt gives it is read again") {
   auto lm = model::testing::test_model_that_answers(model::testing::kGrid);
   const auto at = [](std::vector<int64_t> positions, data::Prepared text) {

@@ -45,9 +45,22 @@ std::vector<int64_t> ids_of(const JsonTable& table, const char* key) {
   return list->get<std::vector<int64_t>>();
 }
 
+// Of a number of tokens of the answer and one of prompt and answer the first counts, as there. But what [generate] says
+// of either counts before both.
+void take_lengths(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  const auto take_one = [&](const char* key, std::optional<int64_t>& option, int64_t min, int64_t max) {
+    if (!table.find(key)) return false;
+    take<int64_t>(taken, key, option, table.integer(key, 0, min, max), 0);
+    return true;
+  };
+  constexpr int64_t longest = int64_t{1} << 32;
+  if (!o.max_tokens && !o.max_length && !take_one("max_new_tokens", o.max_tokens, 1, longest))
+    take_one("max_length", o.max_length, 1, longest);
+  if (!o.min_new_tokens && !o.min_length && !take_one("min_new_tokens", o.min_new_tokens, 0, most))
+    take_one("min_length", o.min_length, 0, most);
+}
+
 void take_limits(const JsonTable& table, GenerateOptions& o, Texts& taken) {
-  if (!o.max_tokens && table.find("max_new_tokens"))
-    take<int64_t>(taken, "max_new_tokens", o.max_tokens, table.integer("max_new_tokens", 0, 1, int64_t{1} << 32), 0);
   if (!o.repetition_penalty)
     take(taken, "repetition_penalty", o.repetition_penalty, table.number("repetition_penalty", 1, 1e-3, 1e3), 1.0);
   if (!o.encoder_repetition_penalty)
@@ -58,8 +71,9 @@ void take_limits(const JsonTable& table, GenerateOptions& o, Texts& taken) {
   if (!o.no_repeat_ngram_size)
     take<int64_t>(taken, "no_repeat_ngram_size", o.no_repeat_ngram_size,
                   table.integer("no_repeat_ngram_size", 0, 0, most), 0);
-  if (!o.min_new_tokens)
-    take<int64_t>(taken, "min_new_tokens", o.min_new_tokens, table.integer("min_new_tokens", 0, 0, most), 0);
+  if (!o.encoder_no_repeat_ngram_size)
+    take<int64_t>(taken, "encoder_no_repeat_ngram_size", o.encoder_no_repeat_ngram_size,
+                  table.integer("encoder_no_repeat_ngram_size", 0, 0, most), 0);
 }
 
 void take_ids(const JsonTable& table, const char* key, std::vector<int64_t>& ids, Texts& taken) {
@@ -185,6 +199,9 @@ std::string absent_keys(const JsonTable& table, const GenerateOptions& o) {
   Texts texts;
   if (const auto* beams = table.find("num_beams"); beams && *beams != 1 && !o.greedy())
     texts.push_back(told("num_beams", *beams));
+  // The other kinds hold the numbers as they are.
+  if (const auto* cache = table.find("cache_implementation"); cache && *cache == "quantized")
+    texts.push_back(told("cache_implementation", *cache));
   for (const auto& [key, nothing] : absent_generation_keys())
     if (const auto* value = table.find(key); value && *value != nothing && !(value->is_structured() && value->empty()))
       texts.push_back(told(key, *value));
@@ -206,6 +223,7 @@ GenerationConfig take_generation_config(const std::filesystem::path& folder, Gen
   const auto table = folder.empty() ? JsonTable() : table_of(folder);
   if (!table.exists()) return {};
   Texts taken;
+  take_lengths(table, options, taken);
   take_limits(table, options, taken);
   take_ids(table, "suppress_tokens", options.suppress_tokens, taken);
   take_ids(table, "begin_suppress_tokens", options.begin_suppress_tokens, taken);

@@ -16,10 +16,10 @@ struct GenerationConfig {
   std::string unknown;  // without effect, as in transformers
 };
 
-// Sets what `options` leave unset: what changes the likeliest token, max_new_tokens, stop_strings, beams, and with
-// do_sample = true the sampling, whose top_k is then 50 if the file names none, as in transformers' generate(). Beams
-// that are sampled there are not taken. The stop ids are read with the tokenizer. Error(weights) for invalid values. No
-// folder, or no such file: nothing.
+// Sets what `options` leave unset: what changes the likeliest token, the most and the least tokens, stop_strings,
+// beams, and with do_sample = true the sampling, whose top_k is then 50 if the file names none, as in transformers'
+// generate(). Beams that are sampled there are not taken. The stop ids are read with the tokenizer. Error(weights) for
+// invalid values. No folder, or no such file: nothing.
 GenerationConfig take_generation_config(const std::filesystem::path& folder, GenerateOptions& options);
 
 // The same, and reports what was taken and what was not. Errors as in check_ids(): config for ids of the options,

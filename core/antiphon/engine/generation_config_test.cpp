@@ -33,14 +33,36 @@ TEST_CASE("what changes the likeliest token is taken from the model's directory,
   CHECK(taken.suppress_tokens == std::vector<int64_t>{5, 7});
   CHECK(taken.begin_suppress_tokens == std::vector<int64_t>{4});
   CHECK(taken.bad_words_ids == std::vector<std::vector<int64_t>>{{1}, {2, 3}});
-  CHECK(taken.limit() == 9);
+  CHECK(taken.limit(50) == 9);
   CHECK(taken.greedy());
   const auto own =
       read(folder, {.max_tokens = 3, .repetition_penalty = 1, .no_repeat_ngram_size = 0, .suppress_tokens = {2}});
-  CHECK(own.limit() == 3);
+  CHECK(own.limit(50) == 3);
   CHECK(own.repetition_penalty == 1);
   CHECK(own.no_repeat_ngram_size == 0);
   CHECK(own.suppress_tokens == std::vector<int64_t>{2});
+}
+
+TEST_CASE("of prompt and answer together: taken unless the same is said of the answer alone, or by [generate]") {
+  const weights::TestFolder folder;
+  folder.write("generation_config.json", R"({"max_length": 30, "min_length": 12, "encoder_no_repeat_ngram_size": 4})");
+  const auto taken = read(folder);
+  CHECK((taken.limit(9) == 21 && taken.limit(30) == 0));
+  CHECK((taken.least(9) == 3 && taken.least(12) == 0));
+  CHECK(taken.encoder_no_repeat_ngram_size == 4);
+  for (const auto& options : {GenerateOptions{.max_tokens = 5, .min_new_tokens = 0},
+                              GenerateOptions{.max_length = 14, .encoder_no_repeat_ngram_size = 0, .min_length = 9}}) {
+    const auto own = read(folder, options);
+    CHECK((own.limit(9) == 5 && own.least(9) == 0));
+    CHECK(own.encoder_no_repeat_ngram_size == options.encoder_no_repeat_ngram_size.value_or(4));
+  }
+  folder.write("generation_config.json",
+               R"({"max_length": 30, "max_new_tokens": 7, "min_length": 12, "min_new_tokens": 0})");
+  CHECK((read(folder).limit(9) == 7 && read(folder).least(9) == 0));
+  const auto own = read(folder, {.max_length = 14, .min_length = 11});
+  CHECK((own.limit(9) == 5 && own.least(9) == 2));
+  folder.write("generation_config.json", R"({"max_length": 20})");  // no default that stands there
+  CHECK((read(folder).limit(9) == 11 && GenerateOptions().limit(9) == 128));
 }
 
 TEST_CASE("a directory that samples is sampled from, unless [generate] wants the likeliest token") {
@@ -178,12 +200,15 @@ TEST_CASE("what was taken, what is not done and what nobody knows is told by key
   GenerateOptions options;
   folder.write(
       "generation_config.json",
-      R"({"eos_token_id": 2, "repetition_penalty": 1.1, "top_k": 50, "min_length": 4, "max_length": 20, "typo": 1})");
+      R"({"eos_token_id": 2, "repetition_penalty": 1.1, "top_k": 50, "guidance_scale": 1.5, "max_length": 20, "min_length": 0,
+          "num_return_sequences": 1, "cache_implementation": "hybrid", "typo": 1})");
   const auto said = take_generation_config(folder.path(), options);
   CHECK_THAT(said.file, Catch::Matchers::EndsWith("generation_config.json"));
-  CHECK(said.taken == "repetition_penalty = 1.1");
-  CHECK(said.absent == "min_length = 4");
+  CHECK(said.taken == "max_length = 20, repetition_penalty = 1.1");
+  CHECK(said.absent == "guidance_scale = 1.5");
   CHECK(said.unknown == "typo = 1");
+  folder.write("generation_config.json", R"({"cache_implementation": "quantized"})");
+  CHECK(take_generation_config(folder.path(), options).absent == "cache_implementation = \"quantized\"");
 }
 
 TEST_CASE("values of generation_config.json that are none are refused by key") {
@@ -194,9 +219,13 @@ TEST_CASE("values of generation_config.json that are none are refused by key") {
                                                         {"repetition_penalty", "1e308"},
                                                         {"no_repeat_ngram_size", "-1"},
                                                         {"no_repeat_ngram_size", "0.5"},
+                                                        {"encoder_no_repeat_ngram_size", "-1"},
                                                         {"max_new_tokens", "0"},
+                                                        {"max_length", "0"},
+                                                        {"max_length", "20.5"},
                                                         {"do_sample", "1"},
                                                         {"min_new_tokens", "-1"},
+                                                        {"min_length", "-1"},
                                                         {"stop_strings", "7"},
                                                         {"stop_strings", "[\"\"]"},
                                                         {"stop_strings", "[1]"},

@@ -12,8 +12,8 @@ namespace antiphon::engine {
 const std::vector<std::pair<std::string, nlohmann::json>>& absent_generation_keys();
 
 // Whether GenerationConfig has the key. Those not listed above are taken, or change no answer here, whatever their
-// value: the stop ids and their like, which the tokenizer has; what is for an assistant model or another kind of model;
-// how transformers runs, and what it returns.
+// value (but a cache_implementation of "quantized", which is named): the stop ids and their like, which the tokenizer
+// has; what is for an assistant model or another kind of model; how transformers runs, and what it returns.
 bool is_generation_key(const std::string& key);
 
 }  // namespace antiphon::engine

@@ -5,15 +5,22 @@ namespace antiphon::engine {
 std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
                                const OnTokenOf& on_token, std::optional<text::Tokenizer> tokenizer) {
+  std::vector<Request> requests;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    requests.push_back({std::move(prompts[i]), options, stop_ids,
+                        on_token ? [&on_token, i](int32_t id) { return on_token(i, id); } : OnToken()});
+  return answers_to(model, std::move(requests), std::move(tokenizer));
+}
+
+std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<Request> requests,
+                               std::optional<text::Tokenizer> tokenizer) {
   int64_t blocks = 0;
-  for (const auto& prompt : prompts)
+  for (const auto& [prompt, options, stop_ids, on_token] : requests)
     blocks += blocks_for_text(model, prompt.tokens(),
-                              prompt.tokens() + room_for_answer(model, prompt.tokens(), options.limit()), options);
+                              prompt.tokens() + room_for_answer(model, prompt.tokens(), options), options);
   Engine engine(model, blocks * DecoderState::kBlockSize, std::move(tokenizer));
   std::vector<int64_t> texts;
-  for (size_t i = 0; i < prompts.size(); ++i)
-    texts.push_back(engine.submit({std::move(prompts[i]), options, stop_ids,
-                                   on_token ? [&, i](int32_t id) { return on_token(i, id); } : OnToken()}));
+  for (auto& request : requests) texts.push_back(engine.submit(std::move(request)));
   while (engine.step()) {
   }
   std::vector<Answer> answers;

@@ -13,6 +13,9 @@ using OnTokenOf = std::function<bool(size_t index, int32_t id)>;
 std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
                                const OnTokenOf& on_token = {}, std::optional<text::Tokenizer> tokenizer = std::nullopt);
+// The same of requests that each have options of their own.
+std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<Request> requests,
+                               std::optional<text::Tokenizer> tokenizer);
 // The same, of the answers only their tokens. Throws the first failure of an answer.
 std::vector<std::vector<int32_t>> generate(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                            const GenerateOptions& options, const std::vector<int32_t>& stop_ids,

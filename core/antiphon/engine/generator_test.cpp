@@ -7,6 +7,8 @@
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 
 using namespace antiphon;
 using namespace antiphon::engine;
@@ -100,6 +102,36 @@ TEST_CASE("answers end where the context does, each at its own length; a prompt 
   }
   CHECK(generate(*lm, {prompt(*lm, 1, 1, false)}, {.max_tokens = 255}, {})[0].size() == 255);
   CHECK_THROWS_AS(generate(*lm, {prompt(*lm, 1, 256, false)}, {.max_tokens = 1}, {}), Error);
+}
+
+TEST_CASE("prompt and answer together end at max_length, with beams too; a prompt that has as many is refused") {
+  auto lm = model::testing::test_model_that_answers();
+  const auto all = prompts(*lm);
+  const auto free = generate(*lm, prompts(*lm), {.max_tokens = 20}, {});
+  for (const int64_t beams : {1, 3}) {
+    const auto answers = generate(*lm, prompts(*lm), {.max_length = 14, .num_beams = beams}, {});
+    for (size_t i = 0; i < all.size(); ++i) {
+      CHECK(static_cast<int64_t>(answers[i].size()) == 14 - all[i].tokens());
+      if (beams == 1) CHECK(std::equal(answers[i].begin(), answers[i].end(), free[i].begin()));
+    }
+  }
+  CHECK(generate(*lm, {all[1]}, {.max_length = 500}, {})[0].size() == 255);  // what is left of the context
+  CHECK(generate(*lm, {all[2]}, {.max_tokens = 3, .max_length = 9}, {})[0].size() == 3);
+  CHECK(generate(*lm, {all[2]}, {.max_length = 10}, {})[0].size() == 1);
+  CHECK_THROWS_WITH(generate(*lm, {all[2]}, {.max_length = 9}, {}),
+                    Catch::Matchers::ContainsSubstring("a prompt of 9 tokens leaves no room") &&
+                        Catch::Matchers::ContainsSubstring("is 9 for both together"));
+}
+
+TEST_CASE("no stop token comes before prompt and answer together have min_length tokens") {
+  auto lm = model::testing::test_model_that_answers();
+  const auto all = prompts(*lm);
+  const int32_t stop = generate(*lm, {all[2]}, {.max_tokens = 1}, {})[0][0];
+  CHECK(generate(*lm, {all[2]}, {.max_tokens = 8}, {stop})[0].empty());
+  for (const int64_t beams : {1, 2}) {
+    const auto answers = generate(*lm, prompts(*lm), {.max_length = 16, .min_length = 15, .num_beams = beams}, {stop});
+    for (size_t i = 0; i < all.size(); ++i) CHECK(static_cast<int64_t>(answers[i].size()) >= 15 - all[i].tokens());
+  }
 }
 
 TEST_CASE("what is not finite is an error, at any temperature") {

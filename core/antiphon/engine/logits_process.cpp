@@ -43,12 +43,12 @@ void penalize_answer(std::span<float> logits_v, std::span<const int64_t> answer,
     logits_v[static_cast<size_t>(id)] -= static_cast<float>(frequency * static_cast<double>(count) + presence);
 }
 
-// No run of n tokens comes twice: what followed an earlier copy of the last n - 1 is out.
-void ban_repeats(std::span<float> logits_v, std::span<const int64_t> seen, size_t n) {
+// No run of n tokens of `earlier` comes again: what followed there a copy of the last n - 1 is out.
+void ban_repeats(std::span<float> logits_v, std::span<const int64_t> earlier, std::span<const int64_t> seen, size_t n) {
   if (n == 0 || seen.size() + 1 < n) return;
   const auto last = seen.last(n - 1);
-  for (size_t begin = 0; begin + n <= seen.size(); ++begin)
-    if (std::ranges::equal(seen.subspan(begin, n - 1), last)) ban(logits_v, seen[begin + n - 1]);
+  for (size_t begin = 0; begin + n <= earlier.size(); ++begin)
+    if (std::ranges::equal(earlier.subspan(begin, n - 1), last)) ban(logits_v, earlier[begin + n - 1]);
 }
 
 // The last token of a word whose others the text ends with. A word that is a stop id alone is none.
@@ -92,24 +92,26 @@ void raise_stops(std::span<float> logits_v, std::span<const int32_t> stop_ids, d
 bool changes_logits(const GenerateOptions& o) {
   return o.repetition_penalty.value_or(1) != 1 || o.presence_penalty.value_or(0) != 0 ||
          o.encoder_repetition_penalty.value_or(1) != 1 || o.frequency_penalty.value_or(0) != 0 ||
-         o.no_repeat_ngram_size.value_or(0) != 0 || o.min_new_tokens.value_or(0) != 0 || !o.suppress_tokens.empty() ||
-         !o.begin_suppress_tokens.empty() || !o.bad_words_ids.empty() || !o.sequence_bias.empty() || o.forces_first() ||
-         o.forces_last() || !o.exponential_decay_length_penalty.empty() || o.remove_invalid_values.value_or(false);
+         o.no_repeat_ngram_size.value_or(0) != 0 || o.encoder_no_repeat_ngram_size.value_or(0) != 0 || o.least(0) > 0 ||
+         !o.suppress_tokens.empty() || !o.begin_suppress_tokens.empty() || !o.bad_words_ids.empty() ||
+         !o.sequence_bias.empty() || o.forces_first() || o.forces_last() ||
+         !o.exponential_decay_length_penalty.empty() || o.remove_invalid_values.value_or(false);
 }
 
 void process_logits(std::span<float> logits_v, const TextSoFar& text, const GenerateOptions& o) {
-  const auto answer = text.seen.subspan(text.prompt);
+  const auto prompt = text.seen.first(text.prompt), answer = text.seen.subspan(text.prompt);
   add_biases(logits_v, text.seen, o.sequence_bias);
   if (const double penalty = o.encoder_repetition_penalty.value_or(1); penalty != 1)
-    penalize(logits_v, text.seen.first(text.prompt), static_cast<float>(1 / penalty));
+    penalize(logits_v, prompt, static_cast<float>(1 / penalty));
   if (const double penalty = o.repetition_penalty.value_or(1); penalty != 1)
     penalize(logits_v, text.seen, static_cast<float>(penalty));
   if (const double presence = o.presence_penalty.value_or(0), frequency = o.frequency_penalty.value_or(0);
       presence != 0 || frequency != 0)
     penalize_answer(logits_v, answer, presence, frequency);
-  ban_repeats(logits_v, text.seen, static_cast<size_t>(o.no_repeat_ngram_size.value_or(0)));
+  ban_repeats(logits_v, text.seen, text.seen, static_cast<size_t>(o.no_repeat_ngram_size.value_or(0)));
+  ban_repeats(logits_v, prompt, text.seen, static_cast<size_t>(o.encoder_no_repeat_ngram_size.value_or(0)));
   ban_words(logits_v, text, o.bad_words_ids);
-  if (std::ssize(answer) < o.min_new_tokens.value_or(0))
+  if (std::ssize(answer) < o.least(std::ssize(prompt)))
     for (const int32_t id : text.stop_ids) ban(logits_v, id);
   force(logits_v, text, o);
   if (o.remove_invalid_values.value_or(false)) make_finite(logits_v);

@@ -1,7 +1,8 @@
 // Changes to the logits of the next token that depend on the text so far. Source: transformers,
-// generation/logits_process.py: SequenceBias, EncoderRepetitionPenalty, RepetitionPenalty, NoRepeatNGram, NoBadWords,
-// MinNewTokensLength, ForcedBOSToken, ForcedEOSToken, InfNanRemove, ExponentialDecayLengthPenalty, SuppressTokens and
-// SuppressTokensAtBegin, in this order.
+// generation/logits_process.py: SequenceBias, EncoderRepetitionPenalty, RepetitionPenalty, NoRepeatNGram,
+// EncoderNoRepeatNGram, NoBadWords, MinLength, MinNewTokensLength, ForcedBOSToken, ForcedEOSToken, InfNanRemove,
+// ExponentialDecayLengthPenalty, SuppressTokens and SuppressTokensAtBegin, in this order.
+//
 // Presence and frequency penalties, after RepetitionPenalty: logit -= frequency * count + presence * (count > 0), where
 // count is how often the answer has the token (OpenAI, API reference, "Frequency and presence penalties").
 #pragma once

@@ -59,6 +59,8 @@ const config::Table<GenerateOptions>& generate_table() {
               "tokens of an answer, at most; unset, here and below: as the model's generation_config.json says; if it "
               "does not, 128",
               {.min = 1})
+          .field("max_length", &O::max_length,
+                 "tokens of a prompt and its answer together, at most; without effect beside max_tokens", {.min = 1})
           .field("temperature", &O::temperature,
                  "of sampling; 0: the likeliest token each time; unset: that of generation_config.json if it has "
                  "do_sample = true, else 0",
@@ -92,7 +94,13 @@ const config::Table<GenerateOptions>& generate_table() {
                  "taken off the logit of a token for each time that the answer has it", {.min = -100, .max = 100})
           .field("no_repeat_ngram_size", &O::no_repeat_ngram_size, "no run of so many tokens comes twice; 0: it may",
                  {.min = 0, .max = 1000000})
+          .field("encoder_no_repeat_ngram_size", &O::encoder_no_repeat_ngram_size,
+                 "no run of so many tokens that the prompt has comes again; 0: it may", {.min = 0, .max = 1000000})
           .field("min_new_tokens", &O::min_new_tokens, "no stop token comes before the answer has so many tokens",
+                 {.min = 0, .max = 1000000})
+          .field("min_length", &O::min_length,
+                 "no stop token comes before the prompt and its answer together have so many tokens; without effect "
+                 "beside min_new_tokens",
                  {.min = 0, .max = 1000000})
           .field("suppress_tokens", &O::suppress_tokens, "ids that never come; empty: those of generation_config.json",
                  {.min = 0})
@@ -107,7 +115,7 @@ const config::Table<GenerateOptions>& generate_table() {
                  "says",
                  {.min = -1})
           .field("forced_eos_token_id", &O::forced_eos_token_id,
-                 "ids of which one is the last token of an answer that has max_tokens; [-1]: none; empty: as "
+                 "ids of which one is the last token of an answer that is as long as it may be; [-1]: none; empty: as "
                  "generation_config.json says",
                  {.min = -1})
           .field(
@@ -139,7 +147,10 @@ const config::Table<GenerateOptions>& generate_table() {
           .field("weights", &O::weights,
                  "the language model's weights in 8 or 4 bits (eval, generate and chat on the CPU, adapters merged); "
                  "empty: as precision.compute. nf4: what precision.weights = \"nf4\" trained over, slower than int4",
-                 {.choices = {"", "int8", "int4", "nf4"}}));
+                 {.choices = {"", "int8", "int4", "nf4"}})
+          .field("attributes", &O::attributes,
+                 "a table: attribute of data.attributes = number that answers are asked to have, { quality = 4 }; eval "
+                 "takes what a record says of its answer if there is none"));
   return *table;
 }
 

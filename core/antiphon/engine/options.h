@@ -18,6 +18,7 @@ struct SequenceBias {
 struct GenerateOptions {
   // Unset or empty: what the model's directory says (generation_config.h), else 128 tokens and the likeliest each time.
   std::optional<int64_t> max_tokens = std::nullopt;
+  std::optional<int64_t> max_length = std::nullopt;  // of the prompt and the answer
   std::optional<double> temperature = std::nullopt;
   std::optional<int64_t> top_k = std::nullopt;
   std::optional<double> top_p = std::nullopt, min_p = std::nullopt, repetition_penalty = std::nullopt;
@@ -25,7 +26,10 @@ struct GenerateOptions {
                         eta_cutoff = std::nullopt;
   std::optional<double> encoder_repetition_penalty = std::nullopt;  // of the prompt's tokens
   std::optional<double> presence_penalty = std::nullopt, frequency_penalty = std::nullopt;
-  std::optional<int64_t> no_repeat_ngram_size = std::nullopt, min_new_tokens = std::nullopt;
+  std::optional<int64_t> no_repeat_ngram_size = std::nullopt;
+  std::optional<int64_t> encoder_no_repeat_ngram_size = std::nullopt;  // of runs of the prompt
+  std::optional<int64_t> min_new_tokens = std::nullopt;
+  std::optional<int64_t> min_length = std::nullopt;  // of the prompt and the answer
   std::vector<int64_t> suppress_tokens = {}, begin_suppress_tokens = {};
   std::vector<std::vector<int64_t>> bad_words_ids = {};  // of the model's directory alone
   std::vector<SequenceBias> sequence_bias = {};
@@ -41,8 +45,16 @@ struct GenerateOptions {
   std::optional<int64_t> logprobs = std::nullopt;
   int64_t seed = 0;
   std::string weights = {};
+  config::Value attributes = config::Value::Table{};  // names and numbers, see data/attributes.h
 
-  int64_t limit() const { return max_tokens.value_or(128); }
+  // Tokens that an answer to a prompt of so many may have; below 1 if the prompt alone has max_length.
+  int64_t limit(int64_t prompt_tokens) const {
+    return max_length && !max_tokens ? *max_length - prompt_tokens : max_tokens.value_or(128);
+  }
+  // Tokens that it has before a stop token may come.
+  int64_t least(int64_t prompt_tokens) const {
+    return min_new_tokens ? *min_new_tokens : min_length.value_or(0) - prompt_tokens;
+  }
   bool greedy() const { return temperature.value_or(0) == 0; }
   int64_t beams() const { return num_beams.value_or(1); }
   bool forces_first() const { return forced_bos_token_id.value_or(-1) >= 0; }

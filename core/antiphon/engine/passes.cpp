@@ -40,7 +40,7 @@ class ByPasses {
   void begin(data::Prepared prompt) {
     std::vector<int64_t> seen;
     for (const auto key : keys_of(prompt)) seen.push_back(key.token());
-    const auto left = room_for_answer(model_, prompt.tokens(), options_.limit());
+    const auto left = room_for_answer(model_, prompt.tokens(), options_);
     auto& text = texts_.emplace_back(Growing{{options_, stop_ids_, seen, left, tokenizer_}});
     const auto* stops = text.written.stops ? &*text.written.stops : nullptr;
     if (options_.beams() > 1) text.beams = std::make_unique<BeamSearch>(options_, seen, stop_ids_, left, stops);

@@ -48,6 +48,7 @@ TEST_CASE("each token by a pass through the whole text: the same answers, stops,
     compare(*lm, {.max_tokens = 8}, {free[2][3]});
     compare(*lm, {.max_tokens = 8, .temperature = 0.7, .seed = 5});
     compare(*lm, {.max_tokens = 6, .repetition_penalty = 1.3, .num_beams = 3});
+    compare(*lm, {.max_length = 14, .encoder_no_repeat_ngram_size = 1, .min_length = 12}, {free[2][0]});
   }
 }
 

@@ -159,6 +159,11 @@ TEST_CASE("tokens that were there before are penalised, repeats and unwanted one
   CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 2})[3] == -INFINITY);
   CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 3}) == kLogits);
   CHECK(after({}, {.no_repeat_ngram_size = 3}) == kLogits);
+  CHECK(after({1, 3, 4, 1}, {.encoder_no_repeat_ngram_size = 2})[3] == -INFINITY);
+  CHECK(after({0, 1, 3, 4, 3}, {.encoder_no_repeat_ngram_size = 2}) == kLogits);  // a run of the answer
+  CHECK(after({0, 2, 3}, {.encoder_no_repeat_ngram_size = 1}) ==
+        std::vector<float>{-INFINITY, 3.0f, -INFINITY, 2.0f, 0.5f});
+  CHECK(after({0, 1, 0}, {.encoder_no_repeat_ngram_size = 3}) == kLogits);  // the prompt has no run of three
   CHECK(after({}, {.suppress_tokens = {1, 99}})[1] == -INFINITY);
   CHECK(after({0, 3}, {.begin_suppress_tokens = {2}})[2] == -INFINITY);
   CHECK(after({0, 3, 1}, {.begin_suppress_tokens = {2}}) == kLogits);
@@ -170,6 +175,10 @@ TEST_CASE("tokens that were there before are penalised, repeats and unwanted one
         std::vector<float>{1.0f, 2.0f, -2.0f, 2.0f, 0.5f});  // of the answer alone
   CHECK(after({1, 1, 4}, {.min_new_tokens = 2})[1] == -INFINITY);
   CHECK(after({1, 1, 4, 4}, {.min_new_tokens = 2}) == kLogits);
+  CHECK(after({1, 1, 4}, {.min_length = 4})[1] == -INFINITY);
+  CHECK(after({1, -1, 4, 4}, {.min_length = 4}) == kLogits);
+  CHECK(after({1, 1, 4}, {.min_new_tokens = 1, .min_length = 9}) == kLogits);  // the first counts
+  CHECK(after({1, 1, 4}, {.min_new_tokens = 0, .min_length = 9}) == kLogits);
   CHECK(after({0, 3, 1}, {.encoder_repetition_penalty = 2}) ==
         std::vector<float>{2.0f, 3.0f, -2.0f, 4.0f, 0.5f});  // of the prompt alone
   CHECK(after({0, 3}, {.sequence_bias = {{{2}, 5}, {{3, 2}, 1}, {{0, 3, 4}, -2}, {{3, 3, 1}, 9}, {{99}, 9}}}) ==
@@ -178,7 +187,9 @@ TEST_CASE("tokens that were there before are penalised, repeats and unwanted one
   CHECK_FALSE(changes_logits({.forced_bos_token_id = -1, .forced_eos_token_id = {-1}}));
   for (const auto& options : std::vector<GenerateOptions>{{.presence_penalty = 1},
                                                           {.frequency_penalty = 1},
+                                                          {.encoder_no_repeat_ngram_size = 1},
                                                           {.min_new_tokens = 1},
+                                                          {.min_length = 1},
                                                           {.begin_suppress_tokens = {1}},
                                                           {.bad_words_ids = {{1}}},
                                                           {.encoder_repetition_penalty = 2},

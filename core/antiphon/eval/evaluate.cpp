@@ -99,7 +99,7 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
   auto prompts = read_together([&] {
     auto all = prepare(samples, members, data::Purpose::generation);
     for (size_t i = 0; i < members.size(); ++i)
-      outcomes[members[i]].room = engine::room_for_answer(model.lm(), all[i].tokens(), options.max_tokens);
+      outcomes[members[i]].room = engine::room_for_answer(model.lm(), all[i].tokens(), greedy);
     return all;
   });
   std::vector<bool> opened;

@@ -23,11 +23,11 @@ WITHOUT_EFFECT = {
     "output_attentions": True, "output_hidden_states": True, "output_scores": True, "output_logits": True, "return_dict_in_generate": True,
     "transformers_version": "4.0.0", "_from_model_config": True,
 }
-TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "begin_suppress_tokens": [1], "bad_words_ids": [[1], [4, 5]], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1,
+TAKEN = {"max_new_tokens": 7, "max_length": 50, "min_length": 5, "encoder_no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "begin_suppress_tokens": [1], "bad_words_ids": [[1], [4, 5]], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1,
          "min_new_tokens": 5, "stop_strings": ["x"], "num_beams": 2, "top_h": 0.4, "typical_p": 0.5, "epsilon_cutoff": 3e-4, "eta_cutoff": 3e-4, "encoder_repetition_penalty": 1.2, "sequence_bias": [[[1], 2.0]],
          "forced_bos_token_id": 1, "forced_eos_token_id": 1, "exponential_decay_length_penalty": [5, 1.1], "remove_invalid_values": True}
-NAMED = {"max_length": 50, "min_length": 5, "max_time": 1.0, "num_beam_groups": 2, "diversity_penalty": 0.5,
-         "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "encoder_no_repeat_ngram_size": 2, "token_healing": True, "guidance_scale": 1.5,
+NAMED = {"max_time": 1.0, "num_beam_groups": 2, "diversity_penalty": 0.5,
+         "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "token_healing": True, "guidance_scale": 1.5,
          "watermarking_config": {"bias": 2.0}, "num_return_sequences": 2, "cache_implementation": "quantized"}
 
 
@@ -49,7 +49,9 @@ def every_key(bench):
         if places != expected:
             wrong.append((key, places))
     bench.check("generation_config.json: keys are taken, named in a warning, or without effect", not wrong, wrong or "")
-    write(folder, **GenerationConfig._get_default_generation_params())
+    defaults = GenerationConfig._get_default_generation_params()
+    del defaults["max_length"]  # one that stands in the file counts, also this
+    write(folder, **defaults)
     said, _ = bench.ask("generation_config", directory=folder)
     bench.check("generation_config.json: transformers' own defaults ask for nothing", not (said["taken"] or said["absent"] or said["unknown"]), said)
     write(folder, num_beams=2, do_sample=True)
@@ -58,6 +60,8 @@ def every_key(bench):
     write(folder, num_beams=3, early_stopping="never", length_penalty=0.5, stop_strings="x", renormalize_logits=True)
     said, _ = bench.ask("generation_config", directory=folder)
     bench.check("generation_config.json: beams with their options", [said["options"][key] for key in ("num_beams", "early_stopping", "length_penalty", "stop_strings")] == [3, "never", 0.5, ["x"]] and "renormalize_logits = true" in said["taken"], said)
+    write(folder, cache_implementation="hybrid")
+    bench.check("generation_config.json: a cache that holds the numbers as they are is none of the keys that are named", not bench.ask("generation_config", directory=folder)[0]["absent"])
     write(folder, chat_format="chatml")
     bench.check("generation_config.json: a key that nobody knows is named", "chat_format" in bench.ask("generation_config", directory=folder)[0]["unknown"])
 
@@ -114,6 +118,47 @@ def answers(bench):
     bench.check("repetition_penalty in config.json: 24 tokens of generate()", ours == expected and expected != free)
 
 
+def lengths(bench):
+    """Of prompt and answer together: the most tokens, and the least before a stop token; greedy, drawn and with beams."""
+    prompts = rows_of([9, 2, 23, 4], seed=22)
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    free = [theirs_of(model, prompt, max_new_tokens=24) for prompt in prompts]
+    changed = 0
+    for keys in [dict(max_length=30), dict(max_length=24, forced_eos_token_id=5), dict(max_length=20, max_new_tokens=6), dict(max_length=32, min_length=26), dict(max_length=28, min_length=40),
+                 dict(max_new_tokens=12, min_length=20, min_new_tokens=5), dict(max_length=30, min_length=20, min_new_tokens=0), dict(max_length=32, min_length=16, do_sample=True, top_k=1),
+                 dict(max_length=31, num_beams=3, early_stopping="never"), dict(max_length=31, min_length=29, num_beams=2)]:
+        write(folder, **keys)
+        model = LlamaForCausalLM.from_pretrained(folder)
+        stop = sorted({answer[3] for answer in free}) if "min_length" in keys else []
+        theirs = [without_stop(theirs_of(model, prompt, eos_token_id=stop or None), stop) for prompt in prompts]
+        ours = bench.ask("generate", model=model_table(folder), ids=prompts, stop=stop, directory=folder)[0]["tokens"]
+        bench.check(f"generation_config.json {keys}: tokens of generate()", ours == theirs, "" if ours == theirs else f"{ours} {theirs}")
+        changed += theirs != [without_stop(answer, stop) for answer in free]
+    bench.check("lengths of prompt and answer: answers are others than without", changed > 8, changed)
+    write(folder, max_length=30, max_new_tokens=24)
+    for more, expected in [(dict(max_tokens=5), [answer[:5] for answer in free]), (dict(max_length=26), [answer[:26 - len(prompt)] for prompt, answer in zip(prompts, free)])]:
+        ours = bench.ask("generate", model=model_table(folder), ids=prompts, directory=folder, **more)[0]["tokens"]
+        bench.check(f"what [generate] says of lengths counts before generation_config.json: {more}", ours == expected)
+    write(folder, max_length=23)
+    bench.refused("a prompt of max_length tokens is refused, as by generate()", "a prompt of 23 tokens leaves no room", "generate", model=model_table(folder), ids=prompts, directory=folder)
+
+
+def runs_of_the_prompt(bench):
+    """Prompts that have what would come once more: their runs of one, two and three tokens may not; those of the answer may."""
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    prompts = [prompt + theirs_of(model, prompt, max_new_tokens=16) for prompt in rows_of([9, 2, 23, 4], seed=23)]
+    free = [theirs_of(model, prompt, max_new_tokens=24) for prompt in prompts]
+    for size in (1, 2, 3):
+        for more in ({}, dict(no_repeat_ngram_size=4), dict(do_sample=True, top_k=1), dict(num_beams=3)):
+            write(folder, encoder_no_repeat_ngram_size=size, max_new_tokens=24, **more)
+            model = LlamaForCausalLM.from_pretrained(folder)
+            theirs = [theirs_of(model, prompt) for prompt in prompts]
+            ours = bench.ask("generate", model=model_table(folder), ids=prompts, directory=folder)[0]["tokens"]
+            bench.check(f"encoder_no_repeat_ngram_size = {size} {more}: 24 tokens of generate()", ours == theirs and theirs != free, "" if ours == theirs else f"{ours} {theirs}")
+
+
 def steering(bench):
     """Forced tokens, stop tokens that become likelier, biases, and scores made a distribution again: with stop ids, greedy and with beams."""
     prompts = rows_of([9, 2, 23, 4], seed=19)
@@ -127,7 +172,7 @@ def steering(bench):
     for keys in [dict(forced_eos_token_id=[5]), dict(forced_eos_token_id=stop[:1]), dict(forced_bos_token_id=7), dict(forced_bos_token_id=7, begin_suppress_tokens=[answer[0] for answer in free] + [answer[1] for answer in free]),
                  dict(exponential_decay_length_penalty=[3, 1.4]), dict(exponential_decay_length_penalty=[0, 1.1], min_new_tokens=12), dict(exponential_decay_length_penalty=[2, 0.5]),
                  dict(exponential_decay_length_penalty=[4, 1.2], suppress_tokens=stop[:1], repetition_penalty=1.2), dict(exponential_decay_length_penalty=[1, 900.0], min_new_tokens=20),
-                 dict(sequence_bias=[[[stop[0]], 1.5], [[free[0][0], 9], 30.0], [free[1][:2], -30.0]]), dict(encoder_repetition_penalty=1.4), dict(renormalize_logits=True, suppress_tokens=[5, 9, 11, *free[2][:3]])]:
+                 dict(sequence_bias=[[[stop[0]], 1.5], [[free[0][0], 9], 30.0], [free[1][:2], -30.0]]), dict(encoder_repetition_penalty=1.4), dict(min_length=18), dict(renormalize_logits=True, suppress_tokens=[5, 9, 11, *free[2][:3]])]:
         overflows = keys.get("exponential_decay_length_penalty", [0, 1])[1] > 100  # to beams of which none is better
         for more in ({},) if overflows else ({}, dict(num_beams=3)):
             theirs = [without_stop(theirs_of(model, prompt, max_new_tokens=24, eos_token_id=stop, **keys, **more), stop) for prompt in prompts]
@@ -294,6 +339,8 @@ def run(bench):
     every_key(bench)
     values(bench)
     answers(bench)
+    lengths(bench)
+    runs_of_the_prompt(bench)
     penalties(bench)
     steering(bench)
     invalid_values(bench)
