@@ -12,6 +12,7 @@ foreach(of_kind
     "speech_synthesizer sound goes_on too_loud says_nothing"
     "data_source sound any_file from_zero by_name empty_too first_again other_columns loses_one"
     "record_format sound any_record unnamed_key json_exception unknown_role"
+    "reward sound infinite one_short batch_mean by_place"
     "model_family sound two_owners no_language_model any_config"
     "encodre misspelt")
   separate_arguments(names UNIX_COMMAND "${of_kind}")

@@ -15,7 +15,7 @@ PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
 # The program says which kinds there are. These come first, in this order; a title is the plural of the name, or it stands here.
 FIRST = ("encoder", "connector", "language_model", "peft", "head", "objective", "optimizer", "voice_activity", "model_family")
 TITLES = {"peft": "fine-tuning", "voice_activity": "voice activity", "model_family": "whole models"}
-NO_MODELS = ("data_source", "record_format", "speech_synthesizer")  # no cases with a reference are theirs
+NO_MODELS = ("data_source", "record_format", "reward", "speech_synthesizer")  # no cases with a reference are theirs
 # A graph as its cases call it -> its name, and what it is.
 GRAPHS = {("graph", "composed"): ("multimodal_lm", "streams into a language model"), ("graph", "dual_encoder"): ("dual_encoder", "a medium's vector beside a text's")}
 # A column, and the words of the titles that it counts; "refused" are the requests that had to be answered with an error, and are in no other column.

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "network.h"
 
@@ -12,6 +13,18 @@ namespace antiphon::apps::conformance {
 namespace {
 
 constexpr int64_t groups = 3, pair_width = 5;
+
+// As if the model had written them a while ago: one reward is not known, those of the second group are equal, and one
+// sequence does not count.
+void make_written(ObjectiveInput& input) {
+  const auto candidates = static_cast<size_t>(input.groups.front()), last = input.counts.size() - 1;
+  input.behaviour_n = input.logp_n + 0.3 * made(input.logp_n.sizes(), 66);
+  const auto rewards = made({static_cast<int64_t>(input.counts.size())}, 67);
+  for (size_t i = 0; i <= last; ++i)
+    input.values[i] = i / candidates == 1 ? 1 : rewards[static_cast<int64_t>(i)].item<double>();
+  input.values[candidates - 1] = std::numeric_limits<double>::quiet_NaN();
+  input.weights[last] = 0, input.totals.tokens -= input.counts[last], input.totals.sequences -= 1;
+}
 
 // Sequences of 1 to 4 tokens.
 ObjectiveInput made_input(const Objective& objective) {
@@ -35,6 +48,7 @@ ObjectiveInput made_input(const Objective& objective) {
   if (needs.reference) input.reference_n = -made({n}, 62).abs() - 0.1;
   input.totals.tokens = n, input.totals.groups = groups;
   input.totals.sequences = static_cast<int64_t>(input.counts.size());
+  if (needs.written) make_written(input);
   return input;
 }
 
@@ -64,6 +78,7 @@ ObjectiveInput piece(const ObjectiveInput& whole, int64_t begin, int64_t end) {
     out.scores_sk = whole.scores_sk.narrow(0, first, last - first);
   if (whole.logp_n.defined()) out.logp_n = whole.logp_n.narrow(0, from, n);
   if (whole.reference_n.defined()) out.reference_n = whole.reference_n.narrow(0, from, n);
+  if (whole.behaviour_n.defined()) out.behaviour_n = whole.behaviour_n.narrow(0, from, n);
   return out;
 }
 
@@ -100,7 +115,8 @@ void gradient_is_right(Objective& objective) {
     read_of(moved) = read_of(input) + direction * by;
     return objective.forward(moved).loss.item<double>();
   };
-  const double step = 1e-2, measured = (at(step) - at(-step)) / (2 * step);
+  // A loss of ratios has bounds, at which its slope changes: none may lie between the two.
+  const double step = objective.needs().written ? 1e-3 : 1e-2, measured = (at(step) - at(-step)) / (2 * step);
   expect(std::abs(measured - slope) <= 0.02 * std::abs(slope) + 1e-4,
          "expected a slope of {:.5g} as autograd says, a finite difference gives {:.5g}", slope, measured);
 }
@@ -118,6 +134,24 @@ void order_is_no_matter(Objective& objective) {
   expect_close(loss(2) + loss(0) + loss(1), objective.forward(whole).loss, 1e-5, "the groups in another order");
 }
 
+// Its rows have ended, while others have not: nothing is read and nothing was written.
+void padding_is_nothing(Objective& objective) {
+  if (objective.needs().pairs) return;
+  auto none = piece(made_input(objective), 0, 0);
+  none.behaviour_n = at::Tensor();
+  const auto loss = objective.forward(with_gradient(none)).loss.item<double>();
+  expect(loss == 0, "expected a loss of 0 of a batch without sequences, got {}", loss);
+}
+
+void weights_hold(Objective& objective) {
+  if (!objective.needs().written) return;
+  const auto input = made_input(objective);
+  const auto gradients = gradient_of(objective, input).split_with_sizes(input.counts);
+  for (size_t i = 0; i < gradients.size(); ++i)
+    expect(input.weights[i] != 0 || !gradients[i].any().item<bool>(),
+           "expected no gradient of a sequence whose weight is 0, got {}", gradients[i].abs().max().item<double>());
+}
+
 void evenness_holds(Objective& objective) {
   if (!objective.needs().even_gradient) return;
   const auto gradient = gradient_of(objective, made_input(objective));
@@ -132,6 +166,8 @@ void check_objective(Report& report, const Subject& subject) {
   report.check("gradient: even, if needs() says so", [&] { evenness_holds(*objective); });
   report.check("groups: pieces of a step add up to it", [&] { pieces_add_up(*objective); });
   report.check("groups: their order does not matter", [&] { order_is_no_matter(*objective); });
+  report.check("groups: a batch of padding alone adds nothing", [&] { padding_is_nothing(*objective); });
+  report.check("weights: what does not count teaches nothing, if it is written", [&] { weights_hold(*objective); });
 }
 
 const KindChecks registered{KindOf<Objective>::name, check_objective};

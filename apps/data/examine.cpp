@@ -9,6 +9,7 @@
 #include <antiphon/media/decode.h>
 
 #include <cctype>
+#include <memory>
 #include <new>
 
 namespace antiphon::apps {
@@ -64,11 +65,10 @@ void read_media(const Sample& sample, Examined& out) {
   }
 }
 
-data::Prepared prepare(const data::Preparer& preparer, const Sample& sequence, Examined& out) {
+data::Prepared prepare(const data::Preparer& preparer, const Sample& sequence, data::Purpose purpose, Examined& out) {
   const size_t before = out.media.size();
-  auto prepared = preparer.prepare(sequence, data::Purpose::training, [&](const auto& ref, const auto& item) {
-    out.media.push_back(facts_of(ref, item));
-  });
+  auto prepared = preparer.prepare(
+      sequence, purpose, [&](const auto& ref, const auto& item) { out.media.push_back(facts_of(ref, item)); });
   out.tokens += prepared.tokens(), out.supervised += prepared.supervised_count();
   std::erase_if(prepared.media, [](const auto& media) { return media.is_prompt(); });
   for (size_t i = 0; i < prepared.media.size(); ++i) {
@@ -86,15 +86,18 @@ void look(const Examiner& examiner, const Sample& sample, Examined& out) {
   const bool trains = examiner.tokens_per_batch > 0;
   if (trains) data::check_answers(sample, examiner.candidates);
   data::PreparedGroup group;
+  if (examiner.written) group.record = std::make_shared<const Sample>(sample), group.room = *examiner.written;
+  const auto purpose = group.record ? data::Purpose::generation : data::Purpose::training;
   for (const auto& sequence : trains ? data::sequences_of(sample) : std::vector{sample})
-    group.sequences.push_back(prepare(*examiner.preparer, sequence, out));
+    group.sequences.push_back(prepare(*examiner.preparer, sequence, purpose, out));
   if (trains) out.left_out = data::left_out_by(examiner.filter, group.measures());
   if (out.left_out) return;
   if (trains) data::check_fits(group, examiner.tokens_per_batch);
   for (const auto& sequence : group.sequences)
-    if (sequence.tokens() > examiner.max_tokens)
+    if (const auto tokens = sequence.tokens() + (group.record ? group.room.tokens : 0); tokens > examiner.max_tokens)
       fail(ErrorKind::data,
-           fmt::format("the sample has {} tokens; at most {} fit", sequence.tokens(), examiner.max_tokens),
+           fmt::format("the sample has {} tokens{}; at most {} fit", tokens, group.record ? " with its answer" : "",
+                       examiner.max_tokens),
            "shorten the sample: it does not fit the model's context");
 }
 

@@ -1,6 +1,7 @@
 // One sample, looked at as training would: parsed, its media decoded, its tokens counted.
 #pragma once
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,11 +33,12 @@ struct Examined {
 
 // How samples are looked at.
 struct Examiner {
-  const data::Preparer* preparer = nullptr;  // nullptr: parsing and media alone
-  int64_t max_tokens = 0;                    // longer sequences are bad
-  int64_t tokens_per_batch = 0;              // longer samples are bad, too, as in training; 0: not for training
-  int64_t candidates = 1;                    // answers that the objective compares
-  data::FilterOptions filter = {};           // of training
+  const data::Preparer* preparer = nullptr;      // nullptr: parsing and media alone
+  int64_t max_tokens = 0;                        // longer sequences are bad
+  int64_t tokens_per_batch = 0;                  // longer samples are bad, too, as in training; 0: not for training
+  int64_t candidates = 1;                        // answers that the objective compares
+  data::FilterOptions filter = {};               // of training
+  std::optional<data::AnswerRoom> written = {};  // the model writes the answers: prompts are looked at
   // How record `index` of training data is read in the first epoch (MediaFolder::draw); unset: held-out data.
   std::function<uint64_t(int64_t index)> draw = {};
   // Thread-safe. What is wrong with the sample is reported in the result; errors of other kinds than data are thrown.

@@ -2,13 +2,14 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/run/roll_out.h>
 #include <antiphon/run/training_slots.h>
 
 namespace antiphon::apps {
 
 int64_t answers_compared(const run::RunConfig& config) {
   auto objective = config.objective;
-  return run::build_objective(objective)->needs().candidates;
+  return run::build_objective(objective)->needs().of_record();
 }
 
 bool is_data(const std::string& file) {
@@ -24,9 +25,10 @@ bool is_data(const std::string& file) {
 Reader::Reader(const run::Composition& composition)
     : composition_(composition),
       augmenter_(composition.config.data.augment, composition.model->lm()),
+      attributes_(composition.config.data.attributes),
       preparer_(composition.model->lm(), composition.prompts, no_cache_, media::MediaLimits{},
                 std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image,
-                composition.config.data.audio, &augmenter_) {}
+                composition.config.data.audio, &augmenter_, &attributes_) {}
 
 uint64_t Reader::seed_of(size_t source, int64_t index, int64_t epoch) const {
   return data::augment_seed(static_cast<uint64_t>(composition_.config.train.seed), source, index, epoch);
@@ -35,7 +37,14 @@ uint64_t Reader::seed_of(size_t source, int64_t index, int64_t epoch) const {
 std::vector<Source> Reader::sources() const {
   const auto& config = composition_.config;
   const int64_t context = composition_.model->lm().context();
-  Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config), config.data.filter};
+  auto slot = config.objective;
+  const auto objective = run::build_objective(slot);
+  Examiner train{&preparer_,
+                 context,
+                 config.train.tokens_per_batch,
+                 objective->needs().of_record(),
+                 config.data.filter,
+                 run::answer_room(config, *objective)};
   const Examiner eval{&preparer_, context};
   std::vector<Source> all;
   for (size_t number = 0; number < config.data.train.sources.size(); ++number) {

@@ -28,6 +28,7 @@ class Reader {
   const run::Composition& composition_;
   data::FeatureCache no_cache_{"", {}};
   data::Augmenter augmenter_;
+  data::Attributes attributes_;
   data::Preparer preparer_;
 };
 

@@ -104,7 +104,7 @@ void note_missing(const std::string& section, const data::SplitOptions& split) {
 void validate(const std::string& file, const std::string& stage, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets, stage);
   auto model = model::build(config.model);
-  const auto [objective, rule] = run::slots_of_training(config, *model);
+  const auto [objective, rule, rewards] = run::slots_of_training(config, *model);
   run::check_text_end(config, *model);
   const auto processes = run::check_parallel(config);
   run::build_voice_activity(config.session.vad);

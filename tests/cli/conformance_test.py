@@ -52,10 +52,12 @@ FAULTS = {
         "other_width": {"shapes: ": "expected numbers [tokens, outputs()] of shape [1, 2], got [1, 1]"},
     },
     "objective": {
-        "batch_mean": {"groups: pieces": "one group and the rest against all: expected a difference of at most", "groups: their order": "the groups in another order"},
+        "batch_mean": {"groups: pieces": "one group and the rest against all: expected a difference of at most", "groups: their order": "the groups in another order",
+                       "groups: a batch of padding": "expected a loss of 0 of a batch without sequences, got "},
         "taken_name": {"shapes: ": "every run has a metric 'lr'"},
         "metric_with_gradient": {"shapes: ": "expected the metric 'negative_logp' detached, got a gradient on it"},
         "doubled_gradient": {"gradient: agrees": "as autograd says, a finite difference gives"},
+        "counts_all": {"weights: ": "expected no gradient of a sequence whose weight is 0, got "},
     },
     "optimizer": {
         "state_on_cpu": {"state: named": "expected the same state on the meta device, for estimates of memory"},
@@ -87,12 +89,19 @@ FAULTS = {
         "json_exception": {"read: what is odd": "expected no exception or an antiphon::Error, got a nlohmann::", "read: an empty object": "got a nlohmann::"},
         "unknown_role": {"read: whole samples": "expected one of system, user, assistant, tool, got the role 'bot'"},
     },
+    "reward": {
+        "infinite": {"score: one number an answer": "expected finite numbers, or NaN of what cannot be judged, got inf"},
+        "one_short": {"score: one number an answer": "expected one number an answer, 16, got 15", "score: each answer": None, "score: the order": None, "score: it gives": None},
+        "batch_mean": {"score: each answer by itself": "expected the same number of an answer alone as among others, got 0 and -"},
+        "by_place": {"score: each answer by itself": "expected the same number of an answer alone as among others, got 0 and 1",
+                     "score: the order does not matter": "expected the same numbers in another order, got 0 and 15 of one answer"},
+    },
     "model_family": {
         "two_owners": {"names: each of one part": "'language_model.tower.x.7.weight' belongs to tower and to language_model"},
         "no_language_model": {"parts: names": "expected a part for the language model, got head, streams.image.encoder"},
         "any_config": {"compose: ": "expected a refusal of a config.json without parts, got a composition"},
     },
-    "encodre": {"misspelt": {"kind: one that antiphon knows": "model_family, objective, optimizer, peft, record_format, speech_synthesizer, voice_activity, got encodre"}},
+    "encodre": {"misspelt": {"kind: one that antiphon knows": "model_family, objective, optimizer, peft, record_format, reward, speech_synthesizer, voice_activity, got encodre"}},
 }
 RECORDS = """{"question": "What is this?", "answer": "A cat."}
 {"id": 2, "question": "Why?", "answer": "It purrs."}
@@ -160,6 +169,13 @@ class Conformance(unittest.TestCase):
                     self.check(found.pop(f"{kind} {name}"), expected)
         self.assertEqual(found, {f"{kind} sound": [] for kind in FAULTS if kind != "encodre"})
         self.assertRegex(out.splitlines()[-1], rf"^\d+ passed, {len(failures(out))} failed$")
+
+    def test_what_is_no_answer_is_told(self):
+        """Of a reward, for people: the bytes of each text, which is what the sound one gives."""
+        out = self.faulty[1]
+        for line in ["a question, the empty answer: 0; cut: 0", "a question, the expected answer: 10; cut: 10", "a question, the question repeated: 25; cut: 25",
+                     "a question, one word 1,000 times: 3999; cut: 3999", "a call of a tool, the empty answer: 0; cut: 0"]:
+            self.assertIn(f"        {line}\n", out[out.index("reward sound with"):])
 
     def test_every_kind_has_faults(self):
         self.assertEqual(kinds_of_the_core(), set(FAULTS) - {"encodre"})

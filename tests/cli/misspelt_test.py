@@ -200,7 +200,7 @@ class Misspelt(unittest.TestCase):
         self.refused(cases)
 
     def test_each_option_of_each_component(self):
-        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "optimizer": "[train.optimizer]", "voice_activity": "[session.vad]", "head": "[model.head]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
+        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "optimizer": "[train.optimizer]", "voice_activity": "[session.vad]", "head": "[model.head]", "peft": "[[model.llm.peft]]", "reward": "[[train.rollout.rewards]]", "language_model": "[model.llm]"}
         data = {kind: f'[[data.train.sources]]\npath = "x"\n{word} = "NAME"\n[data.train.sources.{word}_options]' for kind, word in [("data_source", "source"), ("record_format", "format")]}
         tables.update(data)
         kinds, count = set(), 0
@@ -213,7 +213,7 @@ class Misspelt(unittest.TestCase):
             known = {option["key"] for option in component["options"]}
             if component["kind"] in data and not known:
                 continue
-            own = {"data_source": [], "record_format": [], "objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights", "name", "frozen"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
+            own = {"data_source": [], "record_format": [], "objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights", "name", "frozen"], "reward": ["plugin", "weight"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
             rows = [tables[component["kind"]], f'{"name" if component["kind"] == "optimizer" else "plugin"} = "{component["name"]}"']
             if component["kind"] in data:
                 rows = tables[component["kind"]].replace("NAME", component["name"]).split("\n")

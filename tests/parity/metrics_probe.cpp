@@ -8,6 +8,7 @@
 #include <antiphon/eval/answer_metrics.h>
 #include <antiphon/eval/json_schema.h>
 #include <antiphon/eval/normalizer.h>
+#include <antiphon/text/answer_scores.h>
 
 using nlohmann::json;
 using namespace antiphon;
@@ -30,8 +31,8 @@ json scores_of(const json& request) {
   for (const auto& pair : request.at("pairs")) {
     answers.push_back(eval::pair_of(pair[0], pair[1], options, spellings));
     const auto& a = answers.back();
-    const auto words = eval::word_errors(a.plain_predicted, a.plain_expected),
-               characters = eval::character_errors(a.plain_predicted, a.plain_expected);
+    const auto words = text::word_errors(a.plain_predicted, a.plain_expected),
+               characters = text::character_errors(a.plain_predicted, a.plain_expected);
     pairs.push_back({{"words", {words.errors, words.reference}},
                      {"characters", {characters.errors, characters.reference}},
                      {"normalized", {a.plain_predicted, a.plain_expected}}});

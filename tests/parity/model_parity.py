@@ -19,7 +19,7 @@ import traceback
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-GROUPS = ["encoders", "pooled", "nemo_archives", "processors", "decoders", "phi3", "grid_decoders", "grid_towers", "grid_videos", "media_spans", "edge_towers", "generation", "lora", "lora_forms", "lora_tables", "lora_experts", "trainable_tokens", "unsaid", "named", "ia3", "adapters", "ptuning", "prompt_tuning", "prefix_tuning", "vera", "dropouts", "selective", "token_choice", "parallel_adapters", "curves", "media_curves", "qlora", "encoder_adapters", "methods", "connectors", "losses", "heads", "dual_encoders", "objectives", "optimizers", "voice_activity", "composed", "whole", "grid_whole", "omni", "omni_sounds", "voxtral", "internvl", "vila", "smolvlm", "bf16"]
+GROUPS = ["encoders", "pooled", "nemo_archives", "processors", "decoders", "phi3", "dynamic_rope", "grid_decoders", "grid_towers", "grid_videos", "media_spans", "edge_towers", "generation", "lora", "lora_forms", "lora_tables", "lora_experts", "trainable_tokens", "unsaid", "named", "ia3", "adapters", "ptuning", "prompt_tuning", "prefix_tuning", "vera", "dropouts", "selective", "token_choice", "parallel_adapters", "curves", "media_curves", "qlora", "encoder_adapters", "methods", "connectors", "losses", "heads", "dual_encoders", "objectives", "policy_gradients", "optimizers", "voice_activity", "composed", "whole", "grid_whole", "omni", "omni_sounds", "voxtral", "tekken_prompts", "internvl", "vila", "smolvlm", "bf16"]
 
 
 def main():

@@ -9,9 +9,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <algorithm>
 #include <iostream>
-#include <tuple>
 
 #include <antiphon/base/log.h>
 #include <antiphon/component/adapter_file.h>
@@ -54,27 +52,7 @@ at::Device device() {
   return opened;
 }
 
-namespace {
-
-// Of gradients no two in one memory: what adds to one of them or clips it would change the other.
-void check_apart(const NamedTensors& tensors) {
-  std::vector<std::tuple<const char*, const char*, std::string>> spans;  // begin, end, name
-  for (const auto& [name, tensor] : tensors) {
-    if (!name.starts_with("grad:") || tensor.numel() == 0) continue;
-    const auto* begin = static_cast<const char*>(tensor.const_data_ptr());
-    spans.emplace_back(begin, begin + tensor.nbytes(), name);
-  }
-  std::ranges::sort(spans);
-  for (size_t i = 1; i < spans.size(); ++i)
-    if (std::get<0>(spans[i]) < std::get<1>(spans[i - 1]))
-      fail(ErrorKind::internal,
-           fmt::format("{} and {} lie in one memory", std::get<2>(spans[i - 1]), std::get<2>(spans[i])));
-}
-
-}  // namespace
-
 void write_outputs(const json& request, NamedTensors tensors) {
-  check_apart(tensors);
   for (auto& [name, tensor] : tensors) tensor = tensor.detach().cpu().contiguous();
   weights::save_safetensors(request.at("outputs").get<std::string>(), tensors);
 }
@@ -439,9 +417,19 @@ json run_objective(const json& request) {
   (file.contains("scores") ? input.scores_sk : input.logp_n) = leaf;
   input.first_own = request.value("first_own", 0), input.own_sequences = request.value("own_sequences", 0);
   if (file.contains("reference")) input.reference_n = file.tensor("reference").to(device()).clone();
+  if (file.contains("behaviour")) input.behaviour_n = file.tensor("behaviour").to(device()).clone();
   input.counts.assign(counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel());
   input.groups = request.at("groups").get<std::vector<int64_t>>();
-  input.totals = {counts.sum().item<int64_t>(), counts.numel(), static_cast<int64_t>(input.groups.size())};
+  const auto numbers = [&](const char* name) {  // float64, of each sequence
+    const auto all = file.tensor(name);
+    return std::vector<double>(all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel());
+  };
+  input.weights.assign(input.counts.size(), 1);
+  if (file.contains("weights")) input.weights = numbers("weights");
+  if (file.contains("values")) input.values = numbers("values");
+  input.totals.groups = static_cast<int64_t>(input.groups.size());
+  for (size_t i = 0; i < input.counts.size(); ++i)
+    if (input.weights[i] != 0) input.totals.tokens += input.counts[i], ++input.totals.sequences;
   for (size_t i = 0; i < input.counts.size(); i += static_cast<size_t>(input.groups.front()))
     input.totals.preferred_tokens += input.counts[i];
   const auto out = objective->forward(input);

@@ -15,6 +15,9 @@ namespace antiphon {
 struct ObjectiveNeeds {
   // Sequences of each group: those that the objective compares (the answers to one prompt). 1: each stands alone.
   int64_t candidates = 1;
+  // The model writes these sequences, and rewards (component/reward.h) give their values: of a record the prompt is
+  // read, so that it needs no candidates.
+  bool written = false;
   // The log-probabilities of the same tokens under the reference model.
   bool reference = false;
   // Numbers that the model gives of each sequence (model.graph = "reward_model"), in place of log-probabilities; then
@@ -26,12 +29,15 @@ struct ObjectiveNeeds {
   // The derivative of the loss is the same number for every token of a step, so that the gradient of a trained head is
   // computed together with its logits, which are not recomputed.
   bool even_gradient = false;
+  // How many candidates a record must have.
+  int64_t of_record() const { return written ? 1 : candidates; }
 };
 
 // Over all batches and processes of one optimizer step; known before its first backward pass. A loss is a sum divided
 // by one of these, so that it does not depend on how a step is cut into batches.
 struct StepTotals {
-  int64_t tokens = 0, sequences = 0, groups = 0;
+  int64_t tokens = 0, sequences = 0;  // of sequences whose weight is not 0
+  int64_t groups = 0;
   int64_t preferred_tokens = 0;  // of each group's first sequence
 };
 
@@ -43,11 +49,11 @@ struct ObjectiveInput {
   // carry the gradient, are the `own_sequences` from `first_own` on.
   int64_t first_own = 0, own_sequences = 0;
   at::Tensor reference_n;       // [n] float32: the same under the reference; undefined unless needed
-  at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined in training on data
+  at::Tensor behaviour_n;       // [n] float32: the same when they were written; undefined unless needs().written
   std::vector<int64_t> counts;  // tokens of each sequence; their sum is n
   std::vector<int64_t> groups;  // sequences of each group; their sum is counts.size()
-  std::vector<double> weights;  // of each sequence; 1 in training on data
-  std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: unknown
+  std::vector<double> weights;  // of each sequence: 0 if its tokens do not count, else 1
+  std::vector<double> values;   // of each sequence: label, score or reward; NaN: unknown
   StepTotals totals;
 };
 

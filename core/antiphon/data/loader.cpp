@@ -57,13 +57,14 @@ LoaderCounts LoaderState::counts() const {
 }
 
 Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed,
-               OnBad on_bad, int64_t candidates, const RowShare& share)
+               OnBad on_bad, int64_t candidates, const RowShare& share, const std::optional<AnswerRoom>& written)
     : options_(options),
       preparer_(preparer),
       budget_(tokens_per_batch),
       seed_(seed),
       on_bad_(std::move(on_bad)),
       candidates_(candidates),
+      written_(written),
       sets_(open_all(options.train.sources, candidates)),
       share_(share) {
   if (sets_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
@@ -131,6 +132,9 @@ std::string Loader::draw_settings() const {
   if (options_.packing.looks_ahead()) text += "; packed " + options_.packing.describe();
   if (options_.filter.any()) text += "; filter " + options_.filter.describe();
   if (const auto channel = options_.audio.chosen()) text += fmt::format("; channel {} of sounds", *channel);
+  if (written_) text += fmt::format("; {} answers of up to {} tokens", written_->answers, written_->tokens);
+  if (const auto attributes = preparer_.attributes(); !attributes.empty()) text += "; " + attributes;
+  if (written_ && !preparer_.asked().empty()) text += "; answers asked for " + preparer_.asked();
   return text + (preparer_.augments().empty() ? "" : "; " + preparer_.augments());
 }
 
@@ -246,7 +250,8 @@ void Loader::prepare_into(Result& result) const {
     const auto sample = set.sample(index, seed);
     result.bad.id = sample.id, result.unread = preparer_.unread(sample);
     check_answers(sample, candidates_);
-    auto group = preparer_.prepare_any_length(sample, seed);
+    auto group =
+        written_ ? preparer_.prepare_prompt(sample, *written_, seed) : preparer_.prepare_any_length(sample, seed);
     result.filtered = left_out_by(options_.filter, group.measures());
     if (result.filtered) return;
     preparer_.check_length(group);
@@ -382,9 +387,11 @@ model::Batch Loader::next_batch() {
   return next_batch(static_cast<int64_t>(std::exchange(turn_, (turn_ + 1) % rows_.size())));
 }
 
-model::Batch Loader::next_batch(int64_t of_row) {
+model::Batch Loader::next_batch(int64_t row) { return pack(next_groups(row), kPackMultiple); }
+
+std::vector<PreparedGroup> Loader::next_groups(int64_t of_row) {
   auto& row = rows_.at(static_cast<size_t>(of_row));
-  return pack(options_.packing.looks_ahead() ? looking_ahead(row) : in_order(row), kPackMultiple);
+  return options_.packing.looks_ahead() ? looking_ahead(row) : in_order(row);
 }
 
 }  // namespace antiphon::data

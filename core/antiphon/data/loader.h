@@ -60,9 +60,10 @@ class Loader {
   using OnBad = std::function<void(const BadSample&)>;
 
   // `tokens_per_batch` is the budget of one packed batch. `on_bad` is called once for each bad line of the data: one
-  // without as many answers as the objective compares (`candidates`) is bad, too.
+  // without as many answers as the objective compares (`candidates`) is bad, too. `written`: the model writes the
+  // answers, and only prompts are read; a batch has room for its answers at their longest.
   Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad,
-         int64_t candidates = 1, const RowShare& share = {});
+         int64_t candidates = 1, const RowShare& share = {}, const std::optional<AnswerRoom>& written = {});
   ~Loader();
 
   // Of all rows; call before the first next_batch(). `changed`: the number of rows, or sizes or weights of the sources,
@@ -76,6 +77,8 @@ class Loader {
   model::Batch next_batch();
   // Of one of them, counted from the first that this process has.
   model::Batch next_batch(int64_t row);
+  // The same before it is packed.
+  std::vector<PreparedGroup> next_groups(int64_t row);
   // Of this process's rows, after the batches handed out so far.
   LoaderState state() const;
   LoaderCounts counts() const { return state().counts(); }
@@ -139,6 +142,7 @@ class Loader {
   uint64_t seed_;
   OnBad on_bad_;
   int64_t candidates_;
+  std::optional<AnswerRoom> written_;
   std::vector<RecordSet> sets_;
   RowShare share_;
   std::shared_ptr<Permutations> permutations_;

@@ -33,7 +33,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
                                         const model::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
-    out.push_back({turn.role, {}, turn.reasoning, turn.trained, turn.tool_calls, turn.more});
+    out.push_back({turn.role, {}, turn.reasoning, turn.trained, turn.tool_calls, turn.more, turn.given});
     for (const auto& part : turn.parts) {
       auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
       if (part.media < 0) continue;
@@ -44,6 +44,23 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
     }
   }
   return out;
+}
+
+// The label of the answer that without_answer() leaves out, after so many turns.
+std::string label_after(const Sample& sample, size_t turns) {
+  return turns < sample.turns.size() ? sample.turns[turns].label : "";
+}
+
+// NeMo's word for records whose labels are told before answers.
+void check_type(const Sample& sample) {
+  const auto type = sample.tags.find("type");
+  if (type == sample.tags.end() || type->second != "VALUE_TO_TEXT") return;
+  for (const auto& turn : sample.turns)
+    if (!turn.label.empty())
+      fail(ErrorKind::data,
+           fmt::format("'type' is \"VALUE_TO_TEXT\", and nothing tells the label '{}' of an answer",
+                       shown(turn.label, 80)),
+           "name its attributes in data.attributes.names, or take 'type' or the labels out");
 }
 
 // Of videos with their sound among their embeddings: the sound of each.
@@ -97,7 +114,8 @@ void begin_with_prompt(Prepared& sample, int64_t tokens) {
 
 Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
                    const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video,
-                   const media::ImageReading& image, const SoundReading& sound, const Augmenter* augmenter)
+                   const media::ImageReading& image, const SoundReading& sound, const Augmenter* augmenter,
+                   const Attributes* attributes)
     : model_(model),
       prompts_(prompts),
       cache_(cache),
@@ -106,7 +124,8 @@ Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& 
       video_(video),
       image_(image),
       channel_(sound.chosen()),
-      augmenter_(augmenter) {}
+      augmenter_(augmenter),
+      attributes_(attributes) {}
 
 MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const {
   const TraceScope scope("decode");
@@ -161,17 +180,22 @@ Sample Preparer::expanded(const Sample& sample, Expansions* known) const {
 }
 
 std::set<std::string> Preparer::unread(const Sample& sample) const {
-  auto keys = sample.unread;
+  bool labels = false;
+  std::set<std::string> given;  // once each: the template's whole text is looked through
   const auto add_from = [&](const std::vector<SampleTurn>& turns) {
     for (const auto& turn : turns) {
+      labels |= !turn.label.empty();
       const auto more = turn.more.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(turn.more);
       for (const auto& [key, value] : more.items())
-        if (!(turn.role == "tool" && (key == "name" || key == "tool_call_id")) && !prompts_.reads(key))
-          keys.insert("turns: " + key);
+        if (!(turn.role == "tool" && (key == "name" || key == "tool_call_id"))) given.insert(key);
     }
   };
   add_from(sample.turns);
   for (const auto& candidate : sample.candidates) add_from(candidate.turns);
+  auto keys = sample.unread;
+  if (labels && attributes().empty()) keys.insert("turns: label");
+  for (const auto& key : given)
+    if (!prompts_.reads(key)) keys.insert("turns: " + key);
   return keys;
 }
 
@@ -207,13 +231,33 @@ void Preparer::check_length(const PreparedGroup& group) const {
   for (const auto& sequence : group.sequences) check_length(sequence, Purpose::training);
 }
 
+// With the attributes of answers, and, for generation, the answer that is to be written: what is given of it.
+std::vector<SampleTurn> Preparer::told(const Sample& sample, Purpose purpose) const {
+  const bool training = purpose == Purpose::training;
+  auto turns = training ? sample.turns : without_answer(sample);
+  auto label = asked().empty() ? label_after(sample, turns.size()) : asked();
+  if (!training) turns.push_back({"assistant", {}});
+  if (!training) turns.back().label = std::move(label);
+  if (!attributes_ || !attributes_->any()) {
+    check_type(sample);
+    return turns;
+  }
+  if (prompts_.is_captions())
+    fail(ErrorKind::config, "data.attributes are told before answers, and the model compares texts with media",
+         "leave data.attributes out");
+  attributes_->tell(turns);
+  return turns;
+}
+
 Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& media_at) const {
   const TraceScope scope("prepare");
   const bool training = purpose == Purpose::training;
-  const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample), sample.media, model_);
+  auto turns = to_prompt_turns(told(sample, purpose), sample.media, model_);
+  const auto given = training ? "" : std::exchange(turns.back().given, {});
+  if (!training) turns.pop_back();
   const auto now = std::chrono::system_clock::now();
   const auto prompt =
-      training ? prompts_.training(turns, now, sample.tools) : prompts_.generation(turns, now, sample.tools);
+      training ? prompts_.training(turns, now, sample.tools) : prompts_.generation(turns, now, sample.tools, given);
   const auto sounds = sounds_within(sample);
   Prepared out;
   out.id = sample.id;
@@ -248,7 +292,7 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
 int64_t PreparedGroup::tokens() const {
   int64_t tokens = 0;
   for (const auto& sequence : sequences) tokens += sequence.tokens();
-  return tokens;
+  return record ? room.answers * (tokens + room.tokens) : tokens;
 }
 
 Measures PreparedGroup::measures() const {
@@ -296,6 +340,12 @@ void check_answers(const Sample& sample, int64_t candidates) {
 
 void check_fits(const PreparedGroup& group, int64_t tokens_per_batch) {
   if (group.tokens() <= tokens_per_batch) return;
+  if (group.record)
+    fail(ErrorKind::data,
+         fmt::format("the prompt has {} tokens, and {} answers of up to {}: {} with a prompt each; a batch holds {}",
+                     group.sequences.front().tokens(), group.room.answers, group.room.tokens, group.tokens(),
+                     tokens_per_batch),
+         "raise train.tokens_per_batch, or lower train.rollout.max_tokens or objective.answers");
   const auto count = group.sequences.size();
   fail(ErrorKind::data,
        fmt::format("the sample has {} tokens{}; a batch holds {}", group.tokens(),
@@ -307,6 +357,31 @@ PreparedGroup Preparer::prepare_group(const Sample& sample, AugmentSeed seed) co
   auto group = prepare_any_length(sample, seed);
   check_length(group);
   return group;
+}
+
+PreparedGroup Preparer::prepare_prompt(const Sample& raw, const AnswerRoom& room, AugmentSeed seed) const {
+  auto record = std::make_shared<const Sample>(expanded(raw));
+  PreparedGroup group{{make(*record, Purpose::generation, reader(*record, {}, seed))}, record, room};
+  if (const int64_t tokens = group.sequences.front().tokens(); tokens + room.tokens > max_tokens_)
+    fail(
+        ErrorKind::data,
+        fmt::format("the prompt has {} tokens, and answers up to {}; at most {} fit", tokens, room.tokens, max_tokens_),
+        "shorten the prompt, or lower train.rollout.max_tokens: the model's context ends there");
+  return group;
+}
+
+Prepared answered(const Prepared& prompt, const std::vector<int64_t>& answer, const LanguageModel& llm) {
+  auto sequence = prompt;
+  sequence.ids.insert(sequence.ids.end(), answer.begin(), answer.end());
+  sequence.supervised.resize(sequence.ids.size(), true);
+  give_positions(sequence, llm);
+  return sequence;
+}
+
+PreparedGroup longest_answers(const PreparedGroup& prompt, const LanguageModel& llm) {
+  const std::vector<int64_t> answer(static_cast<size_t>(prompt.room.tokens), 0);
+  return {
+      std::vector<Prepared>(static_cast<size_t>(prompt.room.answers), answered(prompt.sequences.front(), answer, llm))};
 }
 
 PreparedGroup Preparer::prepare_any_length(const Sample& raw, AugmentSeed seed) const {
@@ -346,6 +421,7 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
     std::ranges::move(group.sequences, std::back_inserter(samples));
   }
   std::vector<int64_t> ids, supervised, labels;
+  std::vector<float> behaviour;
   std::vector<at::Tensor> positions;
   for (auto& sample : samples) {
     const auto offset = static_cast<int64_t>(ids.size()), before = static_cast<int64_t>(labels.size());
@@ -361,7 +437,8 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
       batch.media.push_back(std::move(media));
     }
     batch.lengths.push_back(sample.tokens());
-    batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before, sample.value});
+    batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before, sample.value, sample.weight});
+    behaviour.insert(behaviour.end(), sample.behaviour.begin(), sample.behaviour.end());
   }
   const auto tokens = static_cast<int64_t>(ids.size()), axes = positions.empty() ? 1 : positions.front().size(0);
   batch.padding = tokens == 0 ? multiple : (multiple - tokens % multiple) % multiple;
@@ -375,6 +452,11 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
   batch.positions_at = positions.empty() ? at::empty({axes, 0}, at::kLong) : at::cat(positions, 1);
   batch.supervised_n = at::tensor(supervised, at::kLong);
   batch.labels_n = at::tensor(labels, at::kLong);
+  if (behaviour.empty()) return batch;
+  if (behaviour.size() != labels.size())
+    fail(ErrorKind::internal,
+         fmt::format("{} log-probabilities of {} written tokens", behaviour.size(), labels.size()));
+  batch.behaviour_n = at::tensor(behaviour, at::kFloat);
   return batch;
 }
 

@@ -5,6 +5,9 @@
 #include <antiphon/eval/chrf.h>
 #include <antiphon/eval/normalizer.h>
 #include <antiphon/eval/rouge.h>
+#include <antiphon/text/answer_scores.h>
+
+#include <algorithm>
 
 namespace antiphon::eval {
 namespace {
@@ -20,7 +23,7 @@ AnswerMetric mean_of(std::string name, std::function<double(const AnswerPair&)> 
           ratio, format};
 }
 
-AnswerMetric errors_of(std::string name, EditCounts (*count)(std::string_view, std::string_view)) {
+AnswerMetric errors_of(std::string name, text::EditCounts (*count)(std::string_view, std::string_view)) {
   return {std::move(name), false,
           [count](const AnswerPair& a) {
             const auto counts = count(a.plain_predicted, a.plain_expected);
@@ -32,11 +35,11 @@ AnswerMetric errors_of(std::string name, EditCounts (*count)(std::string_view, s
 std::vector<AnswerMetric> all_metrics(const std::string& tokenizer) {
   return {
       mean_of("accuracy", [](const AnswerPair& a) { return a.plain_predicted == a.plain_expected ? 1.0 : 0.0; }),
-      mean_of("f1", [](const AnswerPair& a) { return token_f1(a.plain_predicted, a.plain_expected); }),
+      mean_of("f1", [](const AnswerPair& a) { return text::token_f1(a.plain_predicted, a.plain_expected); }),
       mean_of(
           "chrf", [](const AnswerPair& a) { return chrf(a.predicted, a.expected); }, "{:.1f}"),
-      errors_of("wer", word_errors),
-      errors_of("cer", character_errors),
+      errors_of("wer", text::word_errors),
+      errors_of("cer", text::character_errors),
       {"bleu", false, [tokenizer](const AnswerPair& a) { return bleu_counts(a.predicted, a.expected, tokenizer); },
        bleu, "{:.1f}"},
       {"corpus_chrf", false, [](const AnswerPair& a) { return chrf_counts(a.predicted, a.expected, false); },

@@ -1,4 +1,4 @@
-// Tool calls that a model writes, and refusals: what is said of samples whose task is to call or to refuse.
+// What is said of samples whose task is to call or to refuse.
 #pragma once
 #include <map>
 #include <string>
@@ -12,12 +12,6 @@
 #include <antiphon/eval/options.h>
 
 namespace antiphon::eval {
-
-// The calls in a text: a JSON object {"name", "arguments"} or a list of them, also after <|python_tag|> (Llama 3) or
-// [TOOL_CALLS] (Mistral), or any number of them each between <tool_call> and </tool_call> (Hermes, Qwen). Without
-// `arguments`, `parameters` are these (Llama 3); if they are a text of JSON, what it says. A list; null if the text is
-// none of that.
-nlohmann::json calls_in(std::string_view text);
 
 // Whether each call is to one of the tools, a list of {"name", "parameters"} or {"type": "function", "function": {…}},
 // and its arguments conform to the parameters. False without a call.

@@ -1,3 +1,4 @@
+#include <antiphon/component/written_calls.h>
 #include <antiphon/eval/calls.h>
 #include <antiphon/eval/json_schema.h>
 
@@ -32,41 +33,6 @@ double value(const CallMetrics& metrics, const std::string& name) {
 bool valid(const std::string& text) { return valid_calls(calls_in(text), json::parse(kTools)); }
 
 }  // namespace
-
-TEST_CASE("calls: as an object, a list, or between tags; with arguments that are a text") {
-  const json one{{"name", "stop"}, {"arguments", {{"a", 1}}}}, list = json::array({one});
-  CHECK(calls_in(R"({"name": "stop", "arguments": {"a": 1}})") == list);
-  CHECK(calls_in(R"( [{"name": "stop", "arguments": "{\"a\": 1}"}] )") == list);
-  CHECK(calls_in("I will.<tool_call>\n" + one.dump() + "\n</tool_call><tool_call>" + one.dump() + "</tool_call>") ==
-        json::array({one, one}));
-  CHECK(calls_in(R"({"type": "function", "function": {"name": "stop", "arguments": {"a": 1}}})") == list);
-  CHECK(calls_in(R"({"name": "stop"})") == json::array({json{{"name", "stop"}, {"arguments", json::object()}}}));
-  for (const char* text : {"", "yes", "[]", "[1]", "{\"name\": 3}", "{\"name\": \"stop\"", "<tool_call>",
-                           "<tool_call>x</tool_call>", "{\"name\": \"stop\"} and more", "null", "{\"function\": 3}"})
-    CHECK(calls_in(text).is_null());
-  CHECK(calls_in(std::string(100000, '[')).is_null());
-}
-
-TEST_CASE("calls: as Llama 3 and Mistral write them") {
-  const json one{{"name", "stop"}, {"arguments", {{"a", 1}}}}, list = json::array({one});
-  const std::string llama = R"({"name": "stop", "parameters": {"a": 1}})";
-  CHECK(calls_in(llama) == list);
-  CHECK(calls_in(R"({"type": "function", "function": {"name": "stop", "parameters": "{\"a\": 1}"}})") == list);
-  CHECK(calls_in("<|python_tag|>" + llama) == list);
-  CHECK(calls_in("I look.\n<|python_tag|> " + llama + "\n") == list);
-  CHECK(calls_in("<tool_call>" + llama + "</tool_call>") == list);
-  CHECK(calls_in(R"([TOOL_CALLS][{"name": "stop", "arguments": {"a": 1}, "id": "abcdefghi"}])") == list);
-  CHECK(calls_in("[TOOL_CALLS] [" + one.dump() + ", " + llama + "]") == json::array({one, one}));
-  CHECK(calls_in(R"({"name": "stop", "arguments": {"a": 1}, "parameters": {"a": 2}})") == list);
-  CHECK(calls_in(R"({"name": "stop", "parameters": {"a": "[TOOL_CALLS]<tool_call>"}})") ==
-        json::array({json{{"name", "stop"}, {"arguments", {{"a", "[TOOL_CALLS]<tool_call>"}}}}}));
-  for (const std::string text : {"<|python_tag|>", "[TOOL_CALLS]", "[TOOL_CALLS][]", "<|python_tag|>print(1)"})
-    CHECK(calls_in(text).is_null());
-  CHECK(calls_in("[TOOL_CALLS]" + llama + " and more").is_null());
-  CHECK(value(call_metrics(sample_of("tool_call", R"({"name": "set_timer", "arguments": {"minutes": 5}})"),
-                           R"({"name": "set_timer", "parameters": {"minutes": 5}})", EvalOptions(), false),
-              "call_accuracy") == 1);
-}
 
 TEST_CASE("calls: valid are those of a tool with arguments that its schema allows") {
   CHECK(valid(R"({"name": "set_timer", "arguments": {"minutes": 5, "label": "rice"}})"));
@@ -136,6 +102,8 @@ TEST_CASE("calls: what is said of an answer depends on its sample's task") {
   as_turn.turns.back().tool_calls =
       R"([{"type": "function", "function": {"name": "set_timer", "arguments": {"minutes": 5}}}])";
   CHECK(value(call_metrics(as_turn, "<tool_call>" + call + "</tool_call>", options, false), "call_accuracy") == 1);
+  CHECK(value(call_metrics(of_call, R"({"name": "set_timer", "parameters": {"minutes": 5}})", options, false),
+              "call_accuracy") == 1);
   const auto of_refusal = sample_of("refusal", "I cannot help with that.");
   CHECK(value(call_metrics(of_refusal, "I can't do that.", options, true), "refusal_rate") == 1);
   CHECK(value(call_metrics(of_refusal, "First, take a hammer.", options, true), "refusal_rate") == 0);

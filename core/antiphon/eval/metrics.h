@@ -1,23 +1,12 @@
-// Scores of an answer against the expected one, and what can be said about a mean of them.
+// What can be said about a mean of scores.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 namespace antiphon::eval {
 
-struct EditCounts {
-  int64_t errors = 0, reference = 0;  // substitutions + insertions + deletions; length of the reference
-};
-// Of normalised texts.
-EditCounts word_errors(std::string_view predicted, std::string_view expected);
-// Over Unicode characters of normalised texts.
-EditCounts character_errors(std::string_view predicted, std::string_view expected);
-// Harmonic mean of precision and recall over words of normalised texts, as in SQuAD (Rajpurkar et al. 2016).
-double token_f1(std::string_view predicted, std::string_view expected);
 struct Interval {
   double mean = 0, low = 0, high = 0;  // 95 %
 };

@@ -28,6 +28,7 @@ struct Sequence {
   std::string id;                                           // of its sample
   int64_t supervised = 0;                                   // of its tokens; they are adjacent in Batch::labels_n
   double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward of its answer; NaN: unknown
+  double weight = 1;                                        // 0: its tokens do not count
 };
 
 // Samples one after the other on one token axis, without padding.
@@ -40,6 +41,7 @@ struct Batch {
   std::vector<int64_t> groups;      // sequences of each group, in order: the answers to one prompt lie side by side
   at::Tensor supervised_n;          // [n] int64: positions whose next token is to be predicted
   at::Tensor labels_n;              // [n] int64: those next tokens
+  at::Tensor behaviour_n;  // [n] float32: their log-probabilities when the model wrote them; undefined: it did not
   std::vector<BatchMedia> media;
   int64_t tokens() const { return ids_t.defined() ? ids_t.size(0) : 0; }
   int64_t supervised() const { return labels_n.defined() ? labels_n.size(0) : 0; }

@@ -170,6 +170,7 @@ std::vector<std::string> slot_keys(const std::string& kind) {
   if (kind == "peft") return config::keys_of(peft_slot());
   if (kind == "objective") return config::keys_of(objective_slot());
   if (kind == "optimizer") return {"name", "lr", "weight_decay"};  // train/options.h
+  if (kind == "reward") return {"plugin", "weight"};               // train/options.h
   if (kind == "voice_activity") return config::keys_of(voice_activity_slot());
   return {};
 }

@@ -3,8 +3,8 @@
 namespace antiphon::model {
 
 void add_to(StepTotals& totals, const Batch& batch) {
-  totals.tokens += batch.supervised();
-  totals.sequences += static_cast<int64_t>(batch.sequences.size());
+  for (const auto& sequence : batch.sequences)
+    if (sequence.weight != 0) totals.tokens += sequence.supervised, ++totals.sequences;
   totals.groups += static_cast<int64_t>(batch.groups.size());
   size_t first = 0;
   for (const int64_t sequences : batch.groups) {
@@ -17,9 +17,9 @@ ObjectiveInput objective_input(const Batch& batch, const StepTotals& totals) {
   ObjectiveInput input;
   for (const auto& sequence : batch.sequences) {
     input.counts.push_back(sequence.supervised);
-    input.weights.push_back(1), input.values.push_back(sequence.value);
+    input.weights.push_back(sequence.weight), input.values.push_back(sequence.value);
   }
-  input.groups = batch.groups, input.totals = totals;
+  input.groups = batch.groups, input.behaviour_n = batch.behaviour_n, input.totals = totals;
   return input;
 }
 

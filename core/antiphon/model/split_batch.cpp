@@ -35,6 +35,7 @@ Batch between(const Batch& batch, const PlaceInBatch& begin, const PlaceInBatch&
   made.groups = part(batch.groups, begin.groups, end.groups);
   made.supervised_n = batch.supervised_n.slice(0, begin.supervised, end.supervised) - begin.tokens;
   made.labels_n = batch.labels_n.slice(0, begin.supervised, end.supervised);
+  if (batch.behaviour_n.defined()) made.behaviour_n = batch.behaviour_n.slice(0, begin.supervised, end.supervised);
   for (const auto& media : batch.media) {
     if (media.position < begin.tokens || media.position >= end.tokens) continue;
     made.media.push_back(media);

@@ -6,7 +6,7 @@
 #include <torch/headeronly/version.h>
 
 // Bumped whenever a public header changes what a compiled plugin relies on.
-#define ANTIPHON_PLUGIN_ABI 29
+#define ANTIPHON_PLUGIN_ABI 30
 
 #define ANTIPHON_STRINGIFY_(x) #x
 #define ANTIPHON_STRINGIFY(x) ANTIPHON_STRINGIFY_(x)

@@ -63,7 +63,7 @@ void Evaluation::learn_probe() {
   if (set == loaded_.config.data.eval.end())
     fail(ErrorKind::config, fmt::format("eval.probe = \"{}\" is not a set of [data.eval]", name),
          "add [[data.eval." + name + ".sources]], or correct the name");
-  const auto samples = load_set(set->second, loaded_, objective_->needs().candidates).samples;
+  const auto samples = load_set(set->second, loaded_, objective_->needs().of_record()).samples;
   std::vector<eval::Outcome> outcomes(samples.size());
   const auto vectors = evaluator_of(loaded_).pair_vectors(samples, outcomes, [](size_t) {});
   if (vectors.count() == 0)
@@ -109,7 +109,7 @@ std::vector<Condition> Evaluation::conditions(const std::string& set, const std:
 }
 
 nlohmann::json Evaluation::measure(const std::string& name, std::ostream& predictions, const Progress& progress) {
-  auto set = load_set(loaded_.config.data.eval.at(name), loaded_, objective_->needs().candidates);
+  auto set = load_set(loaded_.config.data.eval.at(name), loaded_, objective_->needs().of_record());
   auto measured = conditions(name, set.samples, set.compares, predictions, progress);
   drop_failed(set, measured);
   write_skipped(predictions, name, set.bad);

@@ -70,7 +70,7 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement&
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     try {
-      Set set{load_set(split, loaded, objective.needs().candidates), {}, {}, false};
+      Set set{load_set(split, loaded, objective.needs().of_record()), {}, {}, false};
       log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.right.samples.size(),
                             loaded.config.train.eval_every));
       if (!set.right.compares) add_controls(name, set);

@@ -11,6 +11,7 @@
 #include <antiphon/profile/tensor_memory.h>
 #include <antiphon/run/precision.h>
 #include <antiphon/run/processes.h>
+#include <antiphon/run/roll_out.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/average.h>
 #include <antiphon/train/optimizer.h>
@@ -101,9 +102,14 @@ std::vector<model::Batch> first_batches(const LoadedModel& loaded, const Objecti
   const auto& config = loaded.config;
   data::Loader loader(
       config.data, loaded.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed),
-      [](const data::BadSample&) {}, objective.needs().candidates, share);
+      [](const data::BadSample&) {}, objective.needs().of_record(), share, answer_room(config, objective));
   std::vector<model::Batch> batches;
-  for (int64_t i = 0; i < share.count; ++i) batches.push_back(loader.next_batch());
+  for (int64_t i = 0; i < share.count; ++i) {
+    auto groups = loader.next_groups(i);
+    for (auto& group : groups)
+      if (group.record) group = data::longest_answers(group, loaded.lm().llm());
+    batches.push_back(data::pack(std::move(groups), data::kPackMultiple));
+  }
   return batches;
 }
 
@@ -155,7 +161,8 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   const int64_t before = profile::tensor_memory().now;
   LoadedModel loaded(options, processes.shared_by());
   auto& config = loaded.config;
-  const auto [objective, rule] = slots_of_training(config, *loaded.model);
+  const auto [objective, rule, rewards] = slots_of_training(config, *loaded.model);
+  check_written(config, *objective, size > 1);
   keep_trained_as(loaded.lm(), config.precision);
   auto batches = first_batches(loaded, *objective, processes.share());
   const auto placement = processes.place(*loaded.model, config);

@@ -95,6 +95,13 @@ void check_voice_activity(const model::ComponentSpec& vad, const config::Value& 
     problems.add(weights->where, "[session.vad] has weights and no plugin", "add plugin = \"silero\"");
 }
 
+void check_rewards(const std::vector<train::RewardOptions>& rewards, config::Problems& problems) {
+  for (size_t i = 0; i < rewards.size(); ++i)
+    if (!rewards[i].plugin.empty())
+      model::check_keys("reward", rewards[i].plugin, rewards[i].options, fmt::format("train.rollout.rewards.{}", i),
+                        problems);
+}
+
 // A file of configs/models that holds only a stream is not a mistake, but it cannot be run by itself.
 void throw_problems(const config::Problems& problems, const config::Value& root) {
   const auto* model = root.find("model");
@@ -184,6 +191,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   const auto& optimizer = config.train.optimizer;
   if (!optimizer.name.empty())
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
+  check_rewards(config.train.rollout.rewards, problems);
   train::recomputed_blocks(config.train.recompute, problems);
   const auto* recompute = config.train.recompute.get_if<std::string>();
   if (config.train.offload_activations && recompute && *recompute == "none")
@@ -195,6 +203,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   check_rollbacks(config.train, problems);
   data::check_sources(config.data, problems);
   data::check_data(config.data, problems);
+  data::check_asked(config.data.attributes, config.generate.attributes, problems);
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);
   check_trained(config, problems);

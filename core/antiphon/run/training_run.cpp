@@ -63,6 +63,7 @@ TrainingRun::TrainingRun(TrainingOptions options, Processes& processes)
         "the chat template writes no token that ends an answer, so the model will not learn to stop\n  fix: name a "
         "template that does in model.llm.chat_template");
   auto slots = slots_of_training(config_, *loaded_.model);
+  check_written(config_, *slots.objective, processes.group() != nullptr);
   objective_ = std::move(slots.objective), rule_ = std::move(slots.rule);
   if (loaded_.model->pairs() && (config_.train.eval_answers > 0 || !config_.train.eval_controls.empty()))
     log::warning(
@@ -71,6 +72,7 @@ TrainingRun::TrainingRun(TrainingOptions options, Processes& processes)
   open_data();
   start_values();
   place();
+  if (objective_->needs().written) roll_out(std::move(slots.rewards));
   const int64_t step = resume();
   open_folder(step);
   if (config_.train.eval_every > 0) hold_out();
@@ -88,7 +90,7 @@ void TrainingRun::open_data() {
         log::warning(fmt::format("{}:{}: skipped: {}", shown(bad.file), bad.line, bad.reason));
         folder_.bad_sample(bad);
       },
-      objective_->needs().candidates, processes_.share());
+      objective_->needs().of_record(), processes_.share(), answer_room(config_, *objective_));
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader_->samples(),
                         config_.data.train.sources.size(), config_.train.tokens_per_batch));
   if (config_.data.filter.any()) log::info("  left out: what is beyond " + config_.data.filter.describe());
@@ -124,7 +126,7 @@ int64_t TrainingRun::resume() {
   if (!group) return step;
   if (values_.empty()) values_ = trained_values(*loaded_.model);
   if (step > 0)
-    values_ += read_file(folder_.checkpoints() / fmt::format("step_{}/manifest.json", step), ErrorKind::weights);
+    values_ += read_file(checkpoint::path_of(folder_.checkpoints(), step) / "manifest.json", ErrorKind::weights);
   check_same(*group, config_, *loader_, step, values_);
   return step;
 }
@@ -149,6 +151,16 @@ void TrainingRun::hold_out() {
     folder_.answers(time.step, held_out_->answers());
     return values;
   });
+}
+
+void TrainingRun::roll_out(std::vector<WeightedReward> rewards) {
+  roll_out_.emplace(loaded_, std::move(rewards), *answer_room(config_, *objective_));
+  trainer_->set_roll_out(
+      [this](std::vector<data::PreparedGroup> prompts, int64_t step, uint64_t seed, train::StepMetrics& metrics) {
+        auto batch = (*roll_out_)(std::move(prompts), step, seed, metrics);
+        folder_.rollouts(step, roll_out_->shown());
+        return batch;
+      });
 }
 
 train::RunEnd TrainingRun::train() {

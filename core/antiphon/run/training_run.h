@@ -16,6 +16,7 @@
 #include <antiphon/run/held_out.h>
 #include <antiphon/run/loaded_model.h>
 #include <antiphon/run/processes.h>
+#include <antiphon/run/roll_out.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/trainer.h>
 
@@ -48,6 +49,7 @@ class TrainingRun {
   int64_t resume();
   void open_folder(int64_t step);
   void hold_out();
+  void roll_out(std::vector<WeightedReward> rewards);
   void close(train::RunEnd end);
 
   TrainingOptions options_;
@@ -64,6 +66,7 @@ class TrainingRun {
   std::unique_ptr<parallel::Owners> owners_;
   std::optional<train::Trainer> trainer_;
   std::optional<HeldOut> held_out_;
+  std::optional<RollOut> roll_out_;
   std::unique_ptr<profile::Profiler> profiler_;
 };
 

@@ -4,8 +4,11 @@
 
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/run/mesh_of.h>
 #include <antiphon/run/precision.h>
 #include <antiphon/train/optimizer.h>
+
+#include <map>
 
 namespace antiphon::run {
 
@@ -21,6 +24,21 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
   auto rule = model::build_slot<UpdateRule>(options.name, {}, options.options, "train.optimizer", problems);
   problems.throw_if_any();
   return rule;
+}
+
+std::vector<WeightedReward> build_rewards(train::RolloutOptions& options) {
+  config::Problems problems;
+  std::vector<WeightedReward> rewards;
+  std::map<std::string, int> times;
+  for (size_t i = 0; i < options.rewards.size(); ++i) {
+    auto& [plugin, weight, own] = options.rewards[i];
+    const int time = ++times[plugin];
+    rewards.push_back(
+        {time > 1 ? fmt::format("{}_{}", plugin, time) : plugin, weight,
+         model::build_slot<Reward>(plugin, {}, own, fmt::format("train.rollout.rewards.{}", i), problems)});
+  }
+  problems.throw_if_any();
+  return rewards;
 }
 
 namespace {
@@ -47,8 +65,26 @@ void check_smoothing(const Objective& objective, const std::string& name, const 
       "set both to 0, or use objective.plugin = \"sft\"");
 }
 
+void check_rewards(const Objective& objective, const std::string& name, const train::RolloutOptions& rollout) {
+  const bool written = objective.needs().written;
+  if (written == !rollout.rewards.empty()) return;
+  if (written)
+    fail(ErrorKind::config,
+         fmt::format("the objective '{}' learns from what the model writes, and nothing says what that is worth", name),
+         "add [[train.rollout.rewards]] with a plugin, for example \"match\"");
+  fail(ErrorKind::config,
+       fmt::format("train.rollout.rewards is of objectives that learn from what the model writes, and '{}' is not one",
+                   name),
+       "leave it out, or set objective.plugin = \"policy_gradient\"");
+}
+
 void check_objective(const Objective& objective, const std::string& name, const model::Model& model) {
   const auto wanted = objective.needs().scores, given = model.scores();
+  if (objective.needs().written && (wanted > 0 || objective.needs().pairs))
+    fail(ErrorKind::plugin,
+         fmt::format("the objective '{}' learns from what the model writes, and reads scores, not log-probabilities",
+                     name),
+         "let its needs() name one of the two");
   if (wanted > 0 && objective.needs().reference)
     fail(ErrorKind::plugin, fmt::format("the objective '{}' reads scores and wants a reference, which has none", name),
          "let its needs() name one of the two");
@@ -91,10 +127,25 @@ void check_on_oom(const RunConfig& config, bool several_processes) {
          "leave one of the two out");
 }
 
+void check_written(const RunConfig& config, const Objective& objective, bool several_processes) {
+  if (!objective.needs().written) return;
+  const auto refuse = [&](const char* what, const char* fix) {
+    fail(ErrorKind::config,
+         fmt::format("the objective '{}' learns from what the model writes, and is {}", config.objective.plugin, what),
+         fix);
+  };
+  if (several_processes) refuse("for one process", "train with one process, or choose another objective");
+  if (config.parallel.offload_optimizer)
+    refuse("not for parallel.offload_optimizer, of which the model's blocks come and go", "leave it out");
+}
+
 TrainingSlots slots_of_training(RunConfig& config, model::Model& model) {
   check_on_oom(config, /*several_processes=*/false);
   check_precision(model.lm(), config.precision);
-  TrainingSlots slots{objective_of(config, model), build_update_rule(config.train.optimizer)};
+  TrainingSlots slots{objective_of(config, model), build_update_rule(config.train.optimizer),
+                      build_rewards(config.train.rollout)};
+  check_rewards(*slots.objective, config.objective.plugin, config.train.rollout);
+  check_written(config, *slots.objective, least_processes(config.parallel) > 1);
   check_smoothing(*slots.objective, config.objective.plugin, config.train);
   train::check_groups(config.train.groups, model.trainable_parameters());
   return slots;

@@ -18,7 +18,7 @@ PCRE2_SPTR bytes(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(te
 [[noreturn]] void fail_match(int code) {
   PCRE2_UCHAR reason[256];
   pcre2_get_error_message(code, reason, sizeof reason);
-  fail(ErrorKind::internal, fmt::format("a replacement in a text fails: {}", reinterpret_cast<const char*>(reason)));
+  fail(ErrorKind::internal, fmt::format("a regular expression fails: {}", reinterpret_cast<const char*>(reason)));
 }
 
 // PCRE2's own classes differ: its \w may have marks, its \s lacks U+001C and has U+180E.

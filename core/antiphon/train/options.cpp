@@ -84,6 +84,31 @@ const config::Table<EmaOptions>& ema_table() {
   return *table;
 }
 
+const config::Table<RewardOptions>& reward_table() {
+  using O = RewardOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("reward")
+          .field("plugin", &O::plugin, "name of the component, see `antiphon inspect`", {.required = true})
+          .field("weight", &O::weight, "factor of its numbers in the sum; 0: they are told, and not learnt from")
+          .rest(&O::options));
+  return *table;
+}
+
+const config::Table<RolloutOptions>& rollout_table() {
+  using O = RolloutOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("rollout")
+          .field("max_tokens", &O::max_tokens, "of an answer", {.min = 1, .max = 1 << 24})
+          .field("truncated", &O::truncated,
+                 "answers that have not ended by then: keep: they are learnt from as they are; mask: they are scored, "
+                 "and their tokens do not count",
+                 {.choices = {"keep", "mask"}})
+          .field("shown", &O::shown, "answers of each step that are written into rollouts.jsonl, the first ones",
+                 {.min = 0, .max = 1000000})
+          .tables("rewards", &O::rewards, reward_table(), "what answers are worth: the weighted sum of these"));
+  return *table;
+}
+
 }  // namespace
 
 const config::Table<TrainOptions>& train_table() {
@@ -174,6 +199,7 @@ const config::Table<TrainOptions>& train_table() {
           .table("ema", &O::ema, ema_table(), "moving averages of what is trained")
           .table("verify", &O::verify, verify_table(),
                  "steps that are computed twice, to find a processor or a memory that computes wrongly")
+          .table("rollout", &O::rollout, rollout_table(), "of an objective that learns from what the model writes")
           .field("loggers", &O::loggers,
                  "beside metrics.jsonl: tensorboard (events.out.tfevents.*), csv (metrics.csv), mlflow (a server)",
                  {.choices = {"csv", "tensorboard", "mlflow"}})

@@ -52,6 +52,20 @@ struct EmaOptions {
   bool use = true;
 };
 
+// A component that says what an answer is worth, and its part in the sum of all; `options` are the component's own.
+struct RewardOptions {
+  std::string plugin;
+  double weight = 1;
+  config::Value options = config::Value::Table{};
+};
+
+// Of objectives that learn from what the model writes; see run/roll_out.h.
+struct RolloutOptions {
+  int64_t max_tokens = 64, shown = 16;
+  std::string truncated = "keep";
+  std::vector<RewardOptions> rewards;
+};
+
 struct TrainOptions {
   std::string output;
   int64_t steps = 1000, min_steps = 0;
@@ -75,6 +89,7 @@ struct TrainOptions {
   std::string best_metric = "", best_mode = "min";
   EmaOptions ema;
   VerifyOptions verify;
+  RolloutOptions rollout;
   std::vector<std::string> loggers = {"tensorboard"};
   MlflowOptions mlflow;
   int64_t seed = 0;

@@ -24,6 +24,8 @@
 namespace antiphon::train {
 namespace {
 
+constexpr const char *kAnswersFile = "answers.jsonl", *kRolloutsFile = "rollouts.jsonl";
+
 namespace fs = std::filesystem;
 using nlohmann::json;
 
@@ -136,8 +138,9 @@ void RunFolder::open_logs(int64_t step, const TrainOptions& options, const std::
   };
   write_file_atomic(metrics, kept_lines(metrics, past), ErrorKind::config);
   open(metrics_, "metrics.jsonl");
-  if (const auto answers = path_ / "answers.jsonl"; path_exists(answers, ErrorKind::config))
-    write_file_atomic(answers, kept_lines(answers, past), ErrorKind::config);
+  for (const auto* name : {kAnswersFile, kRolloutsFile})
+    if (const auto file = path_ / name; path_exists(file, ErrorKind::config))
+      write_file_atomic(file, kept_lines(file, past), ErrorKind::config);
   write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
   open(bad_samples_, own_bad_samples());
   take_over_bad_samples(/*keep=*/step > 0);
@@ -186,13 +189,21 @@ void RunFolder::finished() {
   if (mlflow_) mlflow_->set_finished();
 }
 
-void RunFolder::answers(int64_t step, const std::vector<json>& answers) {
-  if (!writes() || answers.empty()) return;
-  if (!answers_.is_open()) answers_.open(path_ / "answers.jsonl", std::ios::app);
-  for (auto record : answers) {
+void RunFolder::append_all(std::ofstream& stream, const char* name, int64_t step, const std::vector<json>& records) {
+  if (!writes() || records.empty()) return;
+  if (!stream.is_open()) stream.open(path_ / name, std::ios::app);
+  for (auto record : records) {
     record["step"] = step;
-    append(answers_, "answers.jsonl", record.dump(-1, ' ', false, json::error_handler_t::replace));
+    append(stream, name, record.dump(-1, ' ', false, json::error_handler_t::replace));
   }
+}
+
+void RunFolder::answers(int64_t step, const std::vector<json>& answers) {
+  append_all(answers_, kAnswersFile, step, answers);
+}
+
+void RunFolder::rollouts(int64_t step, const std::vector<json>& answers) {
+  append_all(rollouts_, kRolloutsFile, step, answers);
 }
 
 void RunFolder::list(const json& record) {

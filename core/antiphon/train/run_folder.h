@@ -46,6 +46,8 @@ class RunFolder {
   void metrics(int64_t step, const std::map<std::string, double>& values);
   // JSON objects of one step, into answers.jsonl; as metrics() otherwise.
   void answers(int64_t step, const std::vector<nlohmann::json>& answers);
+  // The same of answers that are learnt from, into rollouts.jsonl.
+  void rollouts(int64_t step, const std::vector<nlohmann::json>& answers);
   // Listed once, even over several starts of a run.
   void bad_sample(const data::BadSample& bad);
 
@@ -59,7 +61,9 @@ class RunFolder {
   void list(const nlohmann::json& record);
   std::string own_bad_samples() const;
 
-  std::ofstream metrics_, bad_samples_, answers_;
+  void append_all(std::ofstream& stream, const char* name, int64_t step, const std::vector<nlohmann::json>& records);
+
+  std::ofstream metrics_, bad_samples_, answers_, rollouts_;
   std::set<std::string> told_;  // files that have lost a line
   std::set<std::pair<std::string, int64_t>> listed_;
   void tell_of_loss(const std::string& name);

@@ -334,6 +334,8 @@ bool Trainer::is_best(const std::map<std::string, double>& measured) {
 RunEnd Trainer::run() {
   if (objective_.needs().reference)
     log::info("  the objective compares with a reference: no dropout, and running statistics stay as they are");
+  else if (roll_out_)
+    log::info("  the objective learns from what the model writes: no dropout, and running statistics stay as they are");
   rows_ = agreement_.agree(EndedRecord{0, 0, loader_.state()}).rows;
   if (objective_.needs().reference && !reference_) begin_reference();
   if (auto* group = agreement_.group()) shown_sent_ = sent_by(*group);

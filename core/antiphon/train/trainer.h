@@ -73,6 +73,11 @@ class Trainer {
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
   // Measures every train.eval_every steps and after the last.
   void set_evaluation(Evaluation evaluation) { evaluation_ = std::move(evaluation); }
+  // Of a step whose objective learns from what the model writes: a row's prompts, answered and scored, as the batch
+  // that is trained on. `step`: from 1 on; `seed`: of the answers' random numbers.
+  using RollOut = std::function<model::Batch(std::vector<data::PreparedGroup> prompts, int64_t step, uint64_t seed,
+                                             StepMetrics& metrics)>;
+  void set_roll_out(RollOut roll_out) { roll_out_ = std::move(roll_out); }
   // In which order this process computes its batches of a step, so many of them; without it, one after the other.
   using Passes = std::function<std::vector<parallel::Pass>(int64_t batches)>;
   void set_passes(Passes passes) { passes_ = std::move(passes); }
@@ -86,7 +91,8 @@ class Trainer {
  private:
   StepResult step();
   void take_rows(int64_t batches);
-  std::vector<model::Batch> draw(DrawnRecord& agreed);
+  std::vector<model::Batch> draw(StepResult& result);
+  model::Batch draw_row(int64_t row, StepMetrics& metrics);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
   void compute_once(std::vector<model::Batch>& batches, StepResult& result);
@@ -198,6 +204,7 @@ class Trainer {
   profile::Profiler* profiler_ = nullptr;
   profile::StepFlops flops_;
   Evaluation evaluation_;
+  RollOut roll_out_;
 };
 
 // Resident memory of this process in bytes.

@@ -1,5 +1,6 @@
 // One step: draw, compute, update.
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -74,16 +75,17 @@ std::vector<at::Tensor> Trainer::compare_with_reference(std::vector<model::Batch
   return scores;
 }
 
-// What is compared with a reference is computed as the reference is: without dropout.
+// What is compared with a reference, or with the policy that wrote it, is computed as that is: without dropout.
 ObjectiveOutput Trainer::forward(model::Batch& batch, const Compared& compared, uint64_t seed, StepResult& result) {
   const auto& drawn = result.drawn;
   const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
   auto input = model::objective_input(batch, drawn.totals);
   input.reference_n = compared.reference_n;
+  if (input.behaviour_n.defined()) input.behaviour_n = input.behaviour_n.to(model_.lm().device());
   std::optional<TrainingPass> training;
   std::optional<AuxiliaryLosses> losses;
   const double share = static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens);
-  if (!reference_) {
+  if (!reference_ && !roll_out_) {
     training.emplace(/*training=*/true, /*again=*/false, seed);
     losses.emplace(share * result.loss_scale);
   }
@@ -141,16 +143,29 @@ void Trainer::take_rows(int64_t batches) {
     if (row >= first && row < first + count) step_rows_.push_back(row - first);
 }
 
+model::Batch Trainer::draw_row(int64_t row, StepMetrics& metrics) {
+  if (!roll_out_) return loader_.next_batch(row);
+  auto prompts = loader_.next_groups(row);
+  if (prompts.empty()) return data::pack(std::move(prompts), data::kPackMultiple);  // its sources have ended
+  const TraceScope scope("rollout");
+  const beacon::Slow slow("writing answers");
+  placement_.make_usable();
+  const nn::BlockPolicyScope policy(placement_.around(nullptr));
+  const auto seed = seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + row);
+  return roll_out_(std::move(prompts), step_ + 1, seed, metrics);
+}
+
 // A process that cannot draw its batches says so, since the others have theirs: its own error there, and
 // Error(preempted) in the others.
-std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
+std::vector<model::Batch> Trainer::draw(StepResult& result) {
+  auto& agreed = result.drawn;
   std::vector<model::Batch> batches;
   std::exception_ptr reason;
   DrawnRecord own;
   beacon::step(step_ + 1, "");
   beacon::doing("drawing batches");
   try {
-    for (const auto row : step_rows_) batches.push_back(loader_.next_batch(row));
+    for (const auto row : step_rows_) batches.push_back(draw_row(row, result.metrics));
     own = drawn(batches);
   } catch (const Error& error) {
     reason = std::current_exception();
@@ -216,12 +231,12 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
 
 void Trainer::compute_step(std::vector<model::Batch>& batches, StepResult& result) {
   take_rows(ramp_.batches(step_));
-  batches = draw(result.drawn);
-  if (result.drawn.totals.sequences == 0 && batches_ < loader_.share().all) {  // these rows have ended; others may not
+  batches = draw(result);
+  if (result.drawn.totals.groups == 0 && batches_ < loader_.share().all) {  // these rows have ended; others may not
     take_rows(loader_.share().all);
-    batches = draw(result.drawn);
+    batches = draw(result);
   }
-  data_ended_ = result.drawn.totals.sequences == 0;
+  data_ended_ = result.drawn.totals.groups == 0;  // sequences that do not count are none of the totals
   if (data_ended_) return;
   std::vector<std::string> samples;
   for (const auto& batch : batches)

@@ -17,5 +17,6 @@ void add_synthesizers(plugin::Registrar& registrar);
 void add_sources(plugin::Registrar& registrar);
 void add_formats(plugin::Registrar& registrar);
 void add_families(plugin::Registrar& registrar);
+void add_rewards(plugin::Registrar& registrar);
 
 }  // namespace antiphon::fixture

@@ -8,12 +8,12 @@ namespace antiphon::fixture {
 namespace objective {
 namespace {
 
-enum class Fault { none, batch_mean, taken_name, metric_with_gradient, doubled_gradient };
+enum class Fault { none, batch_mean, taken_name, metric_with_gradient, doubled_gradient, counts_all };
 
 template <Fault fault>
 class NegativeLogp : public Objective {
  public:
-  ObjectiveNeeds needs() const override { return {}; }
+  ObjectiveNeeds needs() const override { return {.written = fault == Fault::counts_all}; }
   ObjectiveOutput forward(const ObjectiveInput& input) override {
     const auto sum = -input.logp_n.sum();
     const auto tokens = static_cast<double>(fault == Fault::batch_mean ? input.logp_n.numel() : input.totals.tokens);
@@ -35,6 +35,7 @@ void add_objectives(plugin::Registrar& registrar) {
   register_component<Objective, NegativeLogp<Fault::taken_name>>(registrar, "taken_name", "a metric that runs have");
   register_component<Objective, NegativeLogp<Fault::metric_with_gradient>>(registrar, "metric_with_gradient", "");
   register_component<Objective, NegativeLogp<Fault::doubled_gradient>>(registrar, "doubled_gradient", "");
+  register_component<Objective, NegativeLogp<Fault::counts_all>>(registrar, "counts_all", "also what has no weight");
 }
 
 }  // namespace antiphon::fixture
