@@ -6,7 +6,7 @@ foreach(of_kind
     "language_model sound sees_future ignores_rows counts_from_one turned_head sums_in_place loses_change"
     "peft sound forgets_bias cuts_input names_by_number cannot_merge denies_merging"
     "head sound mixes_tokens other_width"
-    "objective sound batch_mean taken_name metric_with_gradient doubled_gradient"
+    "objective sound batch_mean taken_name metric_with_gradient doubled_gradient counts_all"
     "optimizer sound state_on_cpu counts_itself decay_in_gradient"
     "voice_activity sound gives_logits forgets_past any_window"
     "speech_synthesizer sound goes_on too_loud says_nothing"

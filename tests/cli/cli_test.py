@@ -316,7 +316,7 @@ class Look(Case):
             for component in components:
                 for option in component["options"]:
                     self.assertTrue({"key", "type", "doc"} <= option.keys())
-                    self.assertTrue("default" in option or option.get("required"), option)
+                    self.assertEqual(1, ("default" in option) + option.get("required", False) + option.get("optional", False), option)
 
     def test_inspect_text(self):
         code, out, _ = run("inspect", "lora")

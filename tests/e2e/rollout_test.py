@@ -12,6 +12,18 @@ from harness import PROGRAM, Case, checkpoints, losses, main, records, sets
 ANSWERS = 8
 ROLLOUT = sets(objective__plugin='"policy_gradient"', objective__answers=ANSWERS, train__rollout__max_tokens=6, train__tokens_per_batch=2048, train__optimizer__lr=3e-3)
 MATCH = ["--set", 'train.rollout.rewards=[{plugin="match"}]']
+STAGES = """
+[[stage]]
+name = "tune"
+train.steps = 30
+[[stage]]
+name = "write"
+objective = { plugin = "policy_gradient", answers = 8 }
+[stage.train]
+steps = 60
+tokens_per_batch = 2048
+rollout = { max_tokens = 6, rewards = [{ plugin = "match" }] }
+"""
 
 
 def metric(run, name):
@@ -39,20 +51,17 @@ class Rollout(Case):
 
     def test_learns_from_rewards(self):
         """From a model that is right sometimes to one that is right nearly always, which nothing but its own answers has told it."""
-        tuned, run = self.folder / "tuned", self.folder / "learns"
-        self.train(tuned, *self.source, *sets(train__steps=30, train__checkpoint_every=30, train__optimizer__lr=5e-3))
         text = self.config.read_text()
-        for old, new in (('plugin = "lora"', f'plugin = "lora"\nweights = "{tuned}"'), ('{ plugin = "mlp" }', f'{{ plugin = "mlp", weights = "{tuned}" }}')):
-            self.assertIn(old, text)
-            text = text.replace(old, new)
-        config = self.folder / "after.toml"
-        config.write_text(text)
-        self.train(run, *ROLLOUT, *MATCH, *self.source, *sets(train__steps=60, train__checkpoint_every=60), config=config)
+        adapter, media = text.index("[[model.llm.peft]]"), text.index("[model.streams.image]")
+        config, runs = self.folder / "stages.toml", self.folder / "stages"
+        config.write_text(text[:adapter].replace("trainable = false", "trainable = true") + text[media:] + STAGES)
+        self.train(runs, *self.source, config=config)
+        run = runs / "write"
         reward = metric(run, "rewards/match")
         first, last = mean([reward[step] for step in range(1, 6)]), mean([reward[step] for step in range(51, 61)])
-        self.assertLess(first, 0.7)
-        self.assertGreater(last, first + 0.2)
-        self.assertGreater(last, 0.85)
+        self.assertLess(first, 0.6)
+        self.assertGreater(last, first + 0.3)
+        self.assertGreater(last, 0.8)
         self.assertEqual(reward, metric(run, "reward"), "one reward, of weight 1")
         self.assertLess(max(metric(run, "sampling/logp_difference").values()), 1e-5, "the engine's log-probabilities are the trainer's")
         written = records(run / "rollouts.jsonl")
@@ -121,7 +130,7 @@ class Rollout(Case):
             self.assertIn(words, call("--set", f"train.rollout.rewards=[{rewards}]"))
         self.assertIn("there is no reward 'mach'", self.call("validate", self.config, *ROLLOUT, *self.source, "--set", 'train.rollout.rewards=[{plugin="mach"}]', code=5).stderr)
         self.assertIn("policy_gradient", self.call("validate", self.config, *MATCH, *self.source, code=2).stderr)
-        self.assertIn("one process", self.call("launch", self.config, "--procs", 2, *ROLLOUT, *MATCH, *self.source, *sets(train__output=self.folder / "two"), code=2).stderr)
+        self.assertIn("one process", self.call("launch", self.config, "--procs", 2, *ROLLOUT, *MATCH, *self.source, *sets(train__accumulate=2, train__output=self.folder / "two"), code=2).stderr)
         self.assertIn("one process", call(*MATCH, *sets(parallel__fsdp=2)))
         self.assertIn("parallel.offload_optimizer", call(*MATCH, *sets(parallel__offload_optimizer="true")))
         self.assertIn("antiphon plan", self.call("fit", self.config, *ROLLOUT, *MATCH, *self.source, code=2).stderr)

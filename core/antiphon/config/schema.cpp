@@ -91,6 +91,7 @@ Value describe_field(const Field& field, const Value& defaults) {
   const bool table = field.nested && field.type == "table";
   if (field.nested) out["fields"] = table && value ? describe_fields(*field.nested, *value) : field.nested->describe();
   if (value && !table) out["default"] = *value;
+  if (!value && !field.nested && !field.rule.required) out["optional"] = true;  // it may stay unset
   return Value(std::move(out));
 }
 

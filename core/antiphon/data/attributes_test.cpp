@@ -59,7 +59,7 @@ TEST_CASE("attributes: a line opens each answer, and is not learnt") {
   const auto sample = parse_sample(kLabelled, "/d");
   const auto whole = teller.telling.prepare(sample, Purpose::training),
              asked = teller.telling.prepare(sample, Purpose::generation);
-  CHECK(shown(teller, asked) == first + "Hi.<|im_end|>\n" + second);
+  CHECK(shown(teller, asked) == first + "«Hi.<|im_end|>»\n" + second);
   REQUIRE(asked.ids.size() < whole.ids.size());
   CHECK(std::equal(asked.ids.begin(), asked.ids.end(), whole.ids.begin()));
   CHECK(whole.supervised[asked.ids.size()]);

@@ -56,7 +56,7 @@ TEST_CASE("progress: how often the run went back is kept") {
 
 TEST_CASE("progress: that of runs from before such changes were kept is read") {
   auto json = written();
-  json["step"] = 30, json.erase("skipped"), json.erase("rollbacks"), json.erase("learnt_step");
+  json["step"] = 30U, json.erase("skipped"), json.erase("rollbacks"), json.erase("learnt_step");
   json["loader"] = nlohmann::json(json["loader"]["rows"][0]);  // nor were there rows
   json["loader"].erase("base");
   CHECK(progress_of(json, "progress.json").loader.rows.at(0).order.base.empty());
