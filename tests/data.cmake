@@ -9,5 +9,5 @@ antiphon_fuzz(record CORPUS fuzz/corpus/record ${examples} PLUGINS ${formats} PR
   SOURCES component/record/content component/record/media_names component/record/pieces component/record/record_keys
     component/record/record_media component/record/tools component/record/turn_checks component/record/turns component/media_bytes
     component/media_item config/expectation config/keys config/path config/problems config/schema config/schema_leaves config/text
-    config/to_json config/value base/base64 base/error base/files base/json base/names base/paths base/shown base/strings
+    config/to_json config/value base/base64 base/error base/files base/json base/names base/paths base/sample_time base/shown base/strings
     media/audio/wav_file)

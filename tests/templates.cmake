@@ -9,4 +9,4 @@ pkg_check_modules(TEMPLATE_ICU REQUIRED IMPORTED_TARGET icu-uc)
 file(GLOB template_sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/core/antiphon ${CMAKE_SOURCE_DIR}/core/antiphon/text/jinja/*.cpp)
 list(TRANSFORM template_sources REPLACE "[.]cpp$" "")
 antiphon_fuzz(template LONG CORPUS fuzz/corpus/template LIBS PkgConfig::TEMPLATE_ICU
-  SOURCES ${template_sources} text/template/chat_template text/template/gguf_template text/template/message_keys text/template/tekken_template text/tokenizer/json_fields text/unicode base/error base/files base/gguf base/gguf_file base/json base/paths base/shown base/strings)
+  SOURCES ${template_sources} text/template/chat_template text/template/gguf_template text/template/message_keys text/template/tekken_template text/tokenizer/json_fields text/unicode base/error base/files base/gguf base/gguf_file base/json base/paths base/sample_time base/shown base/strings)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/sample_time.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/data/piece.h>
@@ -82,6 +83,7 @@ data::Prepared prepare(const data::Preparer& preparer, const Sample& sequence, d
 
 // As training does it; or as evaluation, which knows the sample alone.
 void look(const Examiner& examiner, const Sample& sample, Examined& out) {
+  const SampleTime time;
   if (!examiner.preparer) return read_media(sample, out);
   const bool trains = examiner.tokens_per_batch > 0;
   if (trains) data::check_answers(sample, examiner.candidates);

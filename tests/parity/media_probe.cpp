@@ -4,6 +4,8 @@
 //   MELS SAMPLES filters OUT MELS | tensor OUT FILE EDGE CROP | video OUT FILE FRAMES FPS RATE | times
 //   colour OUT RGB HEIGHT WIDTH NAME VALUE | crop OUT RGB HEIGHT WIDTH TOP LEFT H W | speed OUT FLOATS RATE SPEED
 //   noise OUT FLOATS FLOATS BEGIN SNR | stretch OUT FLOATS RATE | telephone OUT FLOATS LAW | g711 OUT FLOATS LAW
+//   beside OUT FILE
+// What reads FILE of `image`, `audio` and `video` may open nothing else; `beside` does, to show that it is told.
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -23,6 +25,7 @@
 #include <antiphon/media/decode.h>
 #include <antiphon/media/image/colour.h>
 #include <antiphon/media/image/resize.h>
+#include <antiphon/media/opened_test.h>
 
 using namespace antiphon;
 using namespace antiphon::media;
@@ -63,13 +66,38 @@ double best_milliseconds(Body&& body) {
   return best;
 }
 
+// What `load` gives, which opens this file alone, whether it fails or not.
+template <class Load>
+auto opening_alone(const std::string& file, Load&& load) {
+  const Opened opened;
+  const auto check = [&] {
+    for (const auto& name : opened.names())
+      if (name != file) fail(ErrorKind::internal, "opens " + name);
+  };
+  try {
+    auto loaded = load();
+    check();
+    return loaded;
+  } catch (const Error&) {
+    check();
+    throw;
+  }
+}
+
+std::string beside(std::istream& in, const std::string&) {
+  if (const auto& why = Opened::unwatched(); !why.empty()) return why;
+  std::string file;
+  in >> file;
+  return opening_alone(file, [&] { return read_file(file + ".beside", ErrorKind::data); });
+}
+
 std::string image(std::istream& in, const std::string& out) {
   std::string file;
   ImageReading reading;
   in >> file;
   std::string transparency, gray16;
   if (in >> transparency >> gray16) reading = {transparency, gray16};
-  return write_image(out, load_image(file, {}, reading));
+  return write_image(out, opening_alone(file, [&] { return load_image(file, {}, reading); }));
 }
 
 std::string resize_raw(std::istream& in, const std::string& out) {
@@ -94,7 +122,7 @@ std::string audio(std::istream& in, const std::string& out) {
   std::string file;
   int64_t rate;
   in >> file >> rate;
-  const Audio sound = load_audio(file, rate);
+  const Audio sound = opening_alone(file, [&] { return load_audio(file, rate); });
   write(out, sound.samples.data(), sound.samples.size());
   return std::to_string(sound.samples.size());
 }
@@ -118,7 +146,7 @@ std::string video(std::istream& in, const std::string& out) {
   std::string file;
   VideoOptions options;
   in >> file >> options.frames >> options.frames_per_second >> options.sample_rate;
-  const Video video = load_video(file, options);
+  const Video video = opening_alone(file, [&] { return load_video(file, options); });
   std::ofstream to(out, std::ios::binary);
   std::string line = fmt::format("{} {} {} {}", video.seconds, video.frames[0].image.height,
                                  video.frames[0].image.width, video.audio ? video.audio->samples.size() : 0);
@@ -225,9 +253,10 @@ std::string times(std::istream&, const std::string&) {
 
 int main() {
   const std::map<std::string, std::function<std::string(std::istream&, const std::string&)>> requests{
-      {"image", image},     {"resize", resize_raw}, {"tensor", tensor},   {"audio", audio},         {"mel", mel},
-      {"filters", filters}, {"video", video},       {"times", times},     {"colour", colour},       {"crop", crop},
-      {"speed", speed},     {"noise", noise},       {"stretch", stretch}, {"telephone", telephone}, {"g711", g711}};
+      {"image", image},     {"resize", resize_raw},   {"tensor", tensor}, {"audio", audio},
+      {"mel", mel},         {"filters", filters},     {"video", video},   {"times", times},
+      {"colour", colour},   {"crop", crop},           {"speed", speed},   {"noise", noise},
+      {"stretch", stretch}, {"telephone", telephone}, {"g711", g711},     {"beside", beside}};
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);
     std::string name, out;

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/base64.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/sample_time.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 
@@ -56,6 +57,7 @@ MediaBytes MediaBytes::made(std::function<std::string()> make, std::string key, 
 }
 
 std::string MediaBytes::read(uint64_t max_bytes) const {
+  SampleTime::check();
   if (make_) {
     auto bytes = make_();
     check_size(name(), bytes.size(), max_bytes);

@@ -28,7 +28,8 @@ class MediaBytes {
   // how.
   static MediaBytes made(std::function<std::string()> make, std::string key, std::string name);
 
-  // Error(data) if they are missing or more than `max_bytes`; Error(preempted) if the disk fails.
+  // Error(data) if they are missing, more than `max_bytes`, or if the time of the sample is over (SampleTime);
+  // Error(preempted) if the disk fails.
   std::string read(uint64_t max_bytes) const;
   // What messages call them: "cat.png", "shard-0.tar: cat.png", "data:image/png (3.1 KiB)".
   std::string name() const;

@@ -1,6 +1,7 @@
 #include <antiphon/component/media_bytes.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/sample_time.h>
 
 #include <unistd.h>
 #include <catch2/catch_test_macros.hpp>
@@ -65,6 +66,9 @@ TEST_CASE("media bytes: what is made is made when it is read") {
   CHECK(refusal(made, 6).find("has 7 bytes; at most 6 are allowed") != std::string::npos);
   CHECK(made == MediaBytes::made([] { return std::string(); }, "a and b", "other.wav"));
   CHECK_FALSE(made == MediaBytes::made([] { return std::string(); }, "a and c", "cut.wav"));
+  const SampleTime over(std::chrono::milliseconds(0));
+  CHECK(refusal(made, 7).find("longer than the 0 s that one sample may take") != std::string::npos);
+  CHECK(calls == 2);
 }
 
 TEST_CASE("media bytes: they are the same by where they are, or by what they are") {

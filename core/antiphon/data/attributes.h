@@ -27,7 +27,7 @@ class Attributes {
   // "quality:4,toxicity:0": what answers that are to be written are asked for; empty: nothing.
   const std::string& asked() const { return asked_; }
   // A label (SampleTurn::label) as it is told: its numbers in the order of the names, without those that are -100
-  // (NeMo's mark of a missing one). Error(data) for what is no label, and for names that there are not.
+  // (NeMo's mark of a missing one). Error(data) for a text that is not a label, and for other names than these.
   std::string told(const std::string& label) const;
   // Tells the labels of all answers: a line that opens the answer (SampleTurn::given), or the last line of the last
   // user turn before it or of the system turn, which is added if there is none. Error(data) if one turn would tell two.

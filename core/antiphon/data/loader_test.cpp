@@ -1,4 +1,6 @@
 // Batches from threads, on components of a few lines: the same batches whatever the threads do, and none lost.
+#include <antiphon/base/files.h>
+#include <antiphon/base/sample_time.h>
 #include <antiphon/data/test_loader.h>
 #include <antiphon/media/decode.h>
 
@@ -372,6 +374,55 @@ TEST_CASE("preparing: answers to one prompt share their media, by modality; the 
   sample.media = {{Modality::audio, media / "tone.wav"}, {Modality::image, media / "tone.wav"}};
   sample.turns = {{"user", {{"", 0}, {"", 1}}}};
   CHECK(failure([&] { roomy.prepare_group(sample); })->kind() == ErrorKind::data);
+}
+
+TEST_CASE("preparing: a sample has a time of its own, and is bad when it is over") {
+  if (media::backend_version().starts_with("off")) SKIP("built without FFmpeg");
+  Setup setup;
+  const auto wav = read_file(std::string(ANTIPHON_SOURCE_DIR) + "/tests/media/tone.wav", ErrorKind::data);
+  int read = 0;
+  const auto bytes = MediaBytes::made(
+      [&] {
+        const SampleTime over(std::chrono::milliseconds(0));  // within that of the sample it does nothing
+        SampleTime::check();
+        return ++read, wav;
+      },
+      "tone", "tone.wav");
+  Sample sample, compared;
+  sample.id = "s", sample.media = {{Modality::audio, bytes}};
+  sample.turns = {{"user", {{"", 0}, {"low?"}}}, {"assistant", {{"yes"}}}};
+  compared = sample, compared.turns.pop_back();
+  compared.candidates.resize(2);
+  for (auto& candidate : compared.candidates) candidate.turns.push_back({"assistant", {{"yes"}}});
+  const Preparer roomy(*setup.model, setup.prompts, setup.cache, {}, 100000);
+  const std::map<std::string, std::function<void()>> ways{
+      {"training", [&] { roomy.prepare(sample, Purpose::training); }},
+      {"generation", [&] { roomy.prepare(sample, Purpose::generation); }},
+      {"a group", [&] { roomy.prepare_group(sample); }},
+      {"candidates", [&] { roomy.prepare_group(compared); }},
+      {"a prompt", [&] { roomy.prepare_prompt(sample, {}); }},
+      {"media of its own", [&] {
+         roomy.prepare_with(sample, Purpose::generation, [&](size_t i) { return roomy.read(sample.media[i], "s"); });
+       }}};
+  for (const auto& [name, way] : ways) {
+    INFO(name);
+    const int before = read;
+    const auto error = failure(way);
+    CHECK_FALSE(error);
+    CHECK(read == before + 1);
+    const SampleTime over(std::chrono::milliseconds(0));
+    const auto late = failure(way);
+    REQUIRE(late);
+    CHECK(late->kind() == ErrorKind::data);
+    CHECK(late->message() == "preparing the sample took longer than the 0 s that one sample may take");
+    CHECK(read == before + 1);
+  }
+  auto frame = sample.media[0];
+  frame.item =
+      std::make_shared<const MediaItem>(MediaItem{Modality::audio, {}, media::decode_audio(wav, 16000, "wav")});
+  CHECK_FALSE(failure([&] { roomy.read(frame, "s"); }));
+  const SampleTime over(std::chrono::milliseconds(0));
+  CHECK(failure([&] { roomy.read(frame, "s"); }));
 }
 
 TEST_CASE("preparing: a piece of a sound is what stands there in the whole, under a name of its own") {

@@ -174,7 +174,7 @@ void check_sources(const DataOptions& options, config::Problems& problems) {
   for (const auto& [name, split] : options.eval) check_split(split, "data.eval." + name, problems);
 }
 
-// Temperature is of sizes, and with round_robin weights have no effect; features that are kept know nothing of changes.
+// Temperature is of sizes, and with round_robin weights have no effect; cached features are those of unchanged media.
 void check_data(const DataOptions& o, config::Problems& problems) {
   const bool in_turn = o.blend == "round_robin";
   if (o.blend != "by_size" && o.temperature != 1)

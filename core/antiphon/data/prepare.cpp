@@ -7,6 +7,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/mixed.h>
+#include <antiphon/base/sample_time.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/data/media_layout.h>
@@ -152,6 +153,7 @@ void Preparer::change(const MediaItem& item, const MediaRef& ref, const model::S
 
 model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded,
                                  AugmentSeed seed) const {
+  SampleTime::check();  // frames of videos are not read again
   const bool changes = seed && augmenter_ && augmenter_->any();
   const auto& stream = model_.stream_for(ref.modality, ref.stream);
   model::BatchMedia media;
@@ -207,11 +209,13 @@ Preparer::Media Preparer::reader(const Sample& sample, const OnDecoded& decoded,
 }
 
 Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded, AugmentSeed seed) const {
+  const SampleTime time;
   if (has_video(sample)) return prepare(expanded(sample), purpose, decoded, seed);
   return prepare_with(sample, purpose, reader(sample, decoded, seed));
 }
 
 Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Media& media) const {
+  const SampleTime time;
   auto prepared = make(sample, purpose, media);
   check_length(prepared, purpose);
   return prepared;
@@ -360,6 +364,7 @@ PreparedGroup Preparer::prepare_group(const Sample& sample, AugmentSeed seed) co
 }
 
 PreparedGroup Preparer::prepare_prompt(const Sample& raw, const AnswerRoom& room, AugmentSeed seed) const {
+  const SampleTime time;
   auto record = std::make_shared<const Sample>(expanded(raw));
   PreparedGroup group{{make(*record, Purpose::generation, reader(*record, {}, seed))}, record, room};
   if (const int64_t tokens = group.sequences.front().tokens(); tokens + room.tokens > max_tokens_)
@@ -385,6 +390,7 @@ PreparedGroup longest_answers(const PreparedGroup& prompt, const LanguageModel& 
 }
 
 PreparedGroup Preparer::prepare_any_length(const Sample& raw, AugmentSeed seed) const {
+  const SampleTime time;
   if (raw.candidates.empty()) {
     const auto sample = expanded(raw);
     return {{make(sample, Purpose::training, reader(sample, {}, seed))}};

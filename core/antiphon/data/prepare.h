@@ -69,8 +69,9 @@ class Preparer {
            const media::ImageReading& image = {}, const SoundReading& sound = {}, const Augmenter* augmenter = nullptr,
            const Attributes* attributes = nullptr);
 
-  // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
-  // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
+  // Called from many threads. Error(data) for whatever is wrong with the sample, and if it takes longer than
+  // kSampleTime (base/sample_time.h), all of its candidates together. For training, the sample needs a supervised
+  // token; for generation, the last assistant turn is left out and the prompt for it is opened.
   Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}, AugmentSeed seed = {}) const;
   // For training: prepares the samples of sequences_of(). Media that several share, videos too, are read and processed
   // once. The limit of tokens is that of each sequence.

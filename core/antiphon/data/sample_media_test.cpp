@@ -37,6 +37,11 @@ TEST_CASE("sample: marks of kinds that the record does not list are text") {
   CHECK(parts_of(messages_with(text, R"(, "images": null, "audios": ["x"])")) == "Use <video> and [/d/x] or <image>");
   const auto llava = R"({"conversations": [{"from": "human", "value": "the <video> tag"}]})"s;
   CHECK(parts_of(llava) == "the <video> tag");
+  const auto page = parse_sample(R"({"image": "a.png", "conversations": [
+      {"from": "human", "value": "<image>\nParse this page as Markdown."}, {"from": "gpt", "value": "Text ![fig](<image>) more"}]})",
+                                 "/d");
+  CHECK(page.media.size() == 1);
+  CHECK(page.turns.at(1).parts.at(0).text == "Text ![fig](<image>) more");
 }
 
 TEST_CASE("sample: media beside messages are never passed over") {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/sample_time.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/text/answer_spans.h>
@@ -160,7 +161,7 @@ Prompt PromptBuilder::document(const Turn& turn) const {
   }
   append(text, true, waiting, prompt);
   check_media({turn}, prompt);
-  for (size_t i = 0; i < prompt.ids.size(); ++i)  // those of media: the text's own are none
+  for (size_t i = 0; i < prompt.ids.size(); ++i)  // around media: texts have none
     if (prompt.ids[i] >= 0 && tokenizer_.is_control(prompt.ids[i])) prompt.supervised[i] = false;
   if (!tokenizer_.eos_ids().empty())
     prompt.ids.push_back(tokenizer_.eos_ids().front()), prompt.supervised.push_back(true);
@@ -394,6 +395,7 @@ std::string PromptBuilder::surrounded(std::string_view text, Places& waiting) co
 }
 
 void PromptBuilder::append(std::string_view written, bool supervised, Waiting& waiting, Prompt& prompt) const {
+  SampleTime::check();
   const auto whole = surrounded(written, waiting.surrounded);
   std::string_view text = whole;
   while (!text.empty()) {

@@ -81,10 +81,11 @@ class PromptBuilder {
   explicit PromptBuilder(Tokenizer tokenizer, int64_t padded = 0, int64_t pad_id = 0);
 
   using Time = std::chrono::system_clock::time_point;  // what the template takes as the current time
-  // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if one has a thought that
-  // the template does not support, or if the template refuses them, writes nothing or loses media; config error if its
-  // answers cannot be found (answer_spans.h), or if the template opens a thought and a turn has a given text, which
-  // would stand in it. Data error if the template writes anything between the opening of an answer and its given text.
+  // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if the time of the sample
+  // is over before all of them are tokens (SampleTime), if one has a thought that the template does not support, or if
+  // the template refuses them, writes nothing or loses media; config error if its answers cannot be found
+  // (answer_spans.h), or if the template opens a thought and a turn has a given text, which would stand in it. Data
+  // error if the template writes anything between the opening of an answer and its given text.
   // `tools`: a JSON text, the list that apply_chat_template takes as tools;
   // Data error if the template shows no tools, or no calls of them, and there are some.
   //

@@ -1,4 +1,10 @@
+#include <antiphon/base/sample_time.h>
 #include <antiphon/text/prompt_test.h>
+
+#include <time.h>
+
+#include <algorithm>
+#include <limits>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -13,6 +19,12 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr int32_t stop = 263;
+
+double processor_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 }  // namespace
 
@@ -175,7 +187,31 @@ TEST_CASE("a long conversation takes time in proportion, a longer one is refused
   };
   const auto prompt = prompts.training(talk(2000));
   CHECK(std::count(prompt.supervised.begin(), prompt.supervised.end(), true) == 2000);
+  const auto seconds = [&](size_t count) {
+    const auto turns = talk(count);
+    double best = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < 5; ++i) {
+      const double start = processor_seconds();
+      prompts.training(turns);
+      best = std::min(best, processor_seconds() - start);
+    }
+    return best;
+  };
+  const double tenth = seconds(100), whole = seconds(1000);
+  CAPTURE(tenth, whole);
+  CHECK(whole <= 40 * tenth);  // in proportion it would be 10, by its square 100
   CHECK_THAT(refusal([&] { prompts.training(talk(100'000)); }), ContainsSubstring("at most 10000"));
+}
+
+TEST_CASE("a conversation ends where the time of its sample does") {
+  const auto prompts = builder();
+  const std::vector<Turn> turns = {says("user", "a"), says("assistant", "b")};
+  const std::vector<Turn> document = {says(std::string(document_role), "a")};
+  CHECK(refusal([&] { prompts.training(turns), prompts.training(document); }) == "accepted");
+  const SampleTime over(std::chrono::milliseconds(0));
+  for (const auto& made : {turns, document})
+    CHECK_THAT(refusal([&] { prompts.training(made); }), ContainsSubstring("longer than the 0 s that one sample may"));
+  CHECK_THAT(refusal([&] { prompts.generation({says("user", "a")}); }), ContainsSubstring("longer than the 0 s"));
 }
 
 TEST_CASE("what keeps data from becoming control tokens never stands in the prompt, however the template writes it") {

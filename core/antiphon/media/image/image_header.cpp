@@ -65,7 +65,7 @@ bool is_pcx(std::string_view bytes) {
   return bytes.size() > 128 && bytes[0] == 10 && bytes[1] >= 0 && bytes[1] <= 5 && bytes[2] == 1;
 }
 
-// It has no mark: a kind of picture, with or without a palette as it needs, of a size and bits that there are.
+// TGA has no signature. Its header has a kind of picture, a palette if that needs one, a size, and a depth that exists.
 bool is_tga(std::string_view bytes) {
   if (bytes.size() < 18) return false;
   const uint64_t palette = little_endian(bytes, 1, 1), kind = little_endian(bytes, 2, 1) & ~8U,  // 8: packed

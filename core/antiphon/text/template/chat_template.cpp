@@ -8,6 +8,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/base/sample_time.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/text/jinja/run.h>
@@ -175,6 +176,7 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
 }
 
 std::string ChatTemplate::render(const Json& messages, const Options& options) const {
+  SampleTime::check();
   try {
     return state_->render(messages, options, *variables_);
   } catch (const jinja::Problem& problem) {

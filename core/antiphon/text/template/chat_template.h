@@ -37,7 +37,8 @@ class ChatTemplate {
     const nlohmann::ordered_json* tools = nullptr;  // a list that the template gets as `tools`; nullptr: none
   };
   // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …, "tool_calls"?: …}, UTF-8. Data error if
-  // the template raises one (with its own message), fails, or exceeds a limit.
+  // the template raises one (with its own message), fails, or exceeds a limit; or if the time of the sample is over
+  // (SampleTime).
   std::string render(const nlohmann::ordered_json& messages, const Options& options) const;
 
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.

@@ -11,6 +11,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/sample_time.h>
 
 using namespace antiphon;
 using namespace antiphon::text;
@@ -121,6 +122,8 @@ TEST_CASE("limits are the same each time, and grow with the conversation") {
   const auto copying = ChatTemplate::from_source(
       "{% for m in messages %}{{ '<' + m.role + '>' + m['content'] | trim + '</s>' }}{% endfor %}", {});
   CHECK(copying.render(many, {}).size() == 3000 * (6 + 1000 + 4));
+  const SampleTime over(std::chrono::milliseconds(0));  // that of the sample which several renderings are of
+  CHECK_THAT(failure("{{ 'a' }}"), ContainsSubstring("longer than the 0 s that one sample may take"));
 }
 
 TEST_CASE("what a template says is shown without its control characters, and cut") {
