@@ -1,12 +1,14 @@
 """What a model's directory says goes through the rules of the options: `validate` over some thousand config.json files
-with one absurd value each, in bounded time and memory.
+with one absurd value each, in bounded time and memory; `generate` over some dozens of them, with weights.
 
 foreign_config_test.py ANTIPHON
 """
 
 import json
 import os
+import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,12 +21,15 @@ import numpy as np
 from safetensors.numpy import save_file
 
 TINY = Path(__file__).resolve().parents[1] / "e2e"
-sys.path.insert(0, str(TINY))
+sys.path[:0] = [str(TINY), str(TINY.parent / "fork_server")]
+import forked
+import make_tiny
 import tiny_dual
 
 TOKENIZER = TINY / "tiny" / "tokenizer"
 PROGRAM = ""
 WEIGHTS = 4
+WRITTEN = ("llama", "phi3", "llava", "qwen2_5_vl", "qwen3_vl", "gemma3", "mistral3", "internvl", "smolvlm")  # by make_tiny
 ABSURD = [0, -1, 0.5, 2**31, 10**18, 10**19, 1e308, "x", None, [], [1], {}, True, float("nan")]
 
 LLAMA = {"model_type": "llama", "vocab_size": 256, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -343,6 +348,41 @@ class ForeignConfig(unittest.TestCase):
         self.assertEqual(out.count(": good\n") + len(errors), len(files), err[-2000:])
         self.assertGreater(len(errors), 100)
 
+    def generate(self, directory, *arguments):
+        """-> whether it answers; else it says why not, and that is all."""
+        done = forked.run(PROGRAM, "generate", directory, *arguments, "What is it?", "--json", "--threads", 1, "--set", "generate.max_tokens=4", timeout=60)
+        self.assertNotRegex(done.stderr, r"internal error|c10::|nlohmann|std::|json\.exception")
+        if done.returncode == 0:
+            answer = json.loads(done.stdout)
+            self.assertIn((len(answer["ids"]), answer["finish"]), [(4, "length"), *((count, "stop") for count in range(5))])
+            return True
+        self.assertIn(done.returncode, (2, WEIGHTS, 5), done.stderr[-2000:])  # 7 would be the memory
+        self.assertRegex(done.stderr, r"(?m)^error: (config|weights|plugin) error: ")
+        self.assertEqual(done.stdout, "")
+        return False
+
+    def test_generate_answers_or_says_why_not(self):
+        """Every 47th of the values of each key of each model that is written, within 2 GiB."""
+        kept = resource.getrlimit(resource.RLIMIT_DATA)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_DATA, kept)
+        resource.setrlimit(resource.RLIMIT_DATA, (2 * 2**30, kept[1]))
+        (self.folder / "red.png").write_bytes(make_tiny.png_bytes(make_tiny.COLOURS["red"], random.Random(1)))
+        seen, answers = 0, []
+        for name in WRITTEN:
+            good, shown = self.folder / name, [] if name in ("llama", "phi3") else ["--image", self.folder / "red.png"]
+            getattr(make_tiny, f"write_{name}")(good)
+            config = json.loads((good / "config.json").read_text())
+            self.assertTrue(self.generate(good, *shown), name)
+            for path, value in ((path, value) for path in places(config) for value in ABSURD):
+                seen += 1
+                if seen % 47 == 0:
+                    with self.subTest(model=name, key=path, value=value):
+                        directory = self.folder / f"{name}{seen}"
+                        shutil.copytree(good, directory)
+                        (directory / "config.json").write_text(json.dumps(changed(config, path, value)))
+                        answers.append(self.generate(directory, *shown))
+        self.assertTrue(len(answers) > 60 and 9 < sum(answers) < len(answers) - 20, answers)
+
     def test_heads_widths_and_layers_are_refused_with_key_value_and_range(self):
         for key, value, expected in [("num_attention_heads", 0, "num_attention_heads is 0; expected an integer from 1 to 65536"),
                                      ("num_attention_heads", 0.5, "num_attention_heads is 0.5; expected an integer"),
@@ -350,6 +390,8 @@ class ForeignConfig(unittest.TestCase):
                                      ("hidden_size", -64, "hidden_size is -64; expected an integer from 1 to 1048576"),
                                      ("hidden_size", 2**31, "hidden_size is 2147483648; expected"),
                                      ("num_hidden_layers", 10**6, "num_hidden_layers is 1000000; expected an integer from 1 to 1000"),
+                                     ("num_hidden_layers", -2**63, "num_hidden_layers is -9223372036854775808; expected an integer from 1 to 1000"),
+                                     ("intermediate_size", 10**18, "intermediate_size is 1000000000000000000; expected an integer from 1 to 4194304"),
                                      ("vocab_size", 10**18, "vocab_size is 1000000000000000000; expected"),
                                      ("hidden_act", "gelu", 'hidden_act is "gelu"; expected "silu"')]:
             with self.subTest(key=key, value=value):

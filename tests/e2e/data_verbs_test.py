@@ -175,6 +175,12 @@ class Show(Data):
         path.write_text(json.dumps(rows, indent=1))
         self.assertIn("(both-2)", self.show(self.config, "--source", path, "--line", 3))
         self.assertIn("list.json: 24 records, read by json_list as messages", self.call("data", "check", path).stderr)
+        turns = lambda question, answer: {"conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]}
+        path.write_text(json.dumps([{"id": "h", "image": "train_0.png", **turns("<image>\nWhat?", "A bird.")}, {"id": "i", **turns("Hi", "Hello.")}], indent=2))
+        done = self.call("data", "check", path, "--json")  # as LLaVA's own files are
+        self.assertIn("list.json: 2 records, read by json_list as conversations", done.stderr)
+        found = json.loads(done.stdout)
+        self.assertEqual((found["samples"], found["bad"], found["sources"][0]["media"]["image"]["items"]), (2, 0, 1))
 
 
 class Check(Data):

@@ -1,5 +1,5 @@
 """Directories and adapters as others write them: what they say is computed, or refused by name. Each case is held against
-the same model written in the plain way."""
+the same model written in the plain way, or against what transformers and peft compute."""
 import json
 import re
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness import Case, main
 import make_tiny
+import tiny_known
 
 
 def edit(path, **changes):
@@ -35,18 +36,18 @@ class Foreign(Case):
         path.write_text(f'[model.llm]\nplugin = "llama"\nweights = "{directory}"\n{more}[data]\nfeature_cache = ""\n[generate]\nmax_tokens = 12\n')
         return path
 
-    def whole(self, directory, more=""):
+    def whole(self, directory, more="", data="pictures.jsonl"):
         path = self.folder / f"{directory.name}.toml"
         path.write_text(f'[model]\nfrom = "{directory}"\n{more}[data]\nfeature_cache = ""\n[generate]\nmax_tokens = 12\n[eval]\ngenerate = false\ncontrols = []\nresamples = 100\n'
-                        f'[[data.eval.one.sources]]\npath = "{self.folder}/data/pictures.jsonl"\n')
+                        f'[[data.eval.one.sources]]\npath = "{self.folder}/data/{data}"\n')
         return path
 
     def answer(self, config, *args):
         return self.call("generate", config, *args, "What is it?")
 
-    def losses(self, config):
+    def losses(self, config, *args):
         out = self.folder / f"{config.stem}-eval"
-        self.call("eval", config, "--output", out)
+        self.call("eval", config, "--output", out, *args)
         return [json.loads(line)["loss"] for line in next(out.rglob("*predictions*.jsonl")).read_text().splitlines()]
 
     def test_the_pictures_settings_in_processor_config(self):
@@ -61,6 +62,65 @@ class Foreign(Case):
         for name in ("nested", "moved"):
             self.assertRegex(shown[name], r"\[3, 56, 56\] -> 16 vectors .*-> 16 embeddings")
         self.assertEqual(self.losses(self.whole(nested)), self.losses(self.whole(moved)))
+
+    def talk(self, name, *turns, **more):
+        """A set of one question and answer a record."""
+        lines = [{"messages": [{"role": role, "content": content} for role, content in zip(("user", "assistant", "user", "assistant"), texts)], **{key: values[i] for key, values in more.items()}} for i, texts in enumerate(turns)]
+        (self.folder / "data" / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return name
+
+    def assert_losses(self, config, *expected):
+        got = self.losses(config, "--set", "precision.compute=fp32")
+        self.assertEqual(len(got), len(expected))
+        for value, theirs in zip(got, expected):
+            self.assertAlmostEqual(value, theirs, delta=1e-5 * theirs)
+
+    def test_losses_of_transformers_and_peft(self):
+        """Numbers of transformers 5.24 and peft 0.21, of which five decimals are known."""
+        models = self.folder / "models"
+        tiny_known.write_llama(models / "known")
+        tiny_known.write_llama(models / "known_head", own_head=True)
+        talk = self.talk("known.jsonl", ("what is this picture about", "a red bird"), ("hello world, how are you today?", "fine, thank you!"), ("transcribe", "the speech please"))
+        self.assert_losses(self.whole(models / "known", data=talk), 6.64885, 7.83154, 7.19400)
+        self.assert_losses(self.whole(models / "known_head", data=talk), 5.80166, 6.40161, 7.19908)
+        self.assert_losses(self.whole(models / "known_head", "llm.tie_embeddings = true\n", data=talk), 6.29131, 6.02670, 6.31527)  # as the config has it
+        pissa = self.adapter("known_pissa", {"init_lora_weights": "pissa", "peft_version": "0.21.2"})
+        self.assertIn('init_lora_weights is "pissa"', self.call("eval", self.whole(models / "known", pissa, talk), code=4).stderr)
+        tiny_known.write_llava(models / "known_llava")
+        tiny_known.write_adapter(self.folder / "adapters" / "known_whole")
+        tiny_known.write_picture(self.folder / "data" / "known.png")
+        seen = self.talk("known_picture.jsonl", ([{"type": "image", "image": "known.png"}, {"type": "text", "text": "what is this picture about"}], "a red bird"))
+        llava = self.whole(models / "known_llava", data=seen)
+        self.assertRegex(self.call("validate", llava).stdout, r"\[3, 56, 56\] -> 16 vectors .*-> 16 embeddings")
+        self.assert_losses(llava, 6.08860)
+        slot = f'llm.peft = [{{ plugin = "lora", rank = 4, alpha = 8, targets = ["q_proj", "v_proj"], weights = "{self.folder}/adapters/known_whole" }}]\n'
+        self.assert_losses(self.whole(models / "known_llava", slot, seen), 6.35489)
+
+    def test_models_that_answer_by_heart(self):
+        models = self.folder / "models"
+        turn = "{% for m in messages %}<|start|>{{ m['role'] }}<|end|>{{ m['content'] }}<|eot|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant<|end|>{% endif %}"
+        after = {"<|end|>": "hello", "hello": "<|eot|>", "<|eot|>": "again", "again": "more", "more": "again"}
+        tiny_known.write_chain(models / "two_ends", ["<|begin|>", "<|eos|>", "<|start|>", "<|end|>", "<|eot|>"], ["hello", "again", "more"], after, turn, "<|begin|>", "<|eos|>", stop=["<|eos|>", "<|eot|>"])
+        self.assertEqual(self.call("generate", self.llm(models / "two_ends"), "hi").stdout, "hello\n")  # config.json alone says that <|eot|> ends an answer
+
+        said = ["你好世界", "việt nam đẹp lắm", "यह किताब है", "the dog sat"]
+        expected = ["你好，世界！", "VIỆT NAM ĐẸP LẮM", "यह किताब है।", "the cat"]
+        after = {**dict(zip("ABCD", said)), **dict.fromkeys(said, "<|im_end|>")}
+        tiny_known.write_chain(models / "scripts", make_tiny.SPECIAL, said, after, "{% for m in messages %}{{ m['content'] }}{% if m['role'] == 'assistant' %}<|im_end|>{% endif %}{% endfor %}")
+        config, out = self.whole(models / "scripts", data=self.talk("scripts.jsonl", *zip("ABCD", expected), task=["k0", "k1", "k2", "k3"])), self.folder / "scripts-eval"
+        self.call("eval", config, "--output", out, "--set", "eval.generate=true", "--set", "eval.max_tokens=4")
+        (results,) = json.loads((out / "results.json").read_text())
+        self.assertEqual([results["tasks"][f"k{i}"]["conditions"]["right"]["wer"]["mean"] for i in range(4)], [0, 0, 0, 1])  # jiwer 4, without case and punctuation
+        self.assertEqual([json.loads(line)["predicted"] for line in (out / "predictions.jsonl").read_text().splitlines()], said)
+
+        opens = ("{%- if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{{ bos_token }}{%- for m in messages %}{%- if m['role'] == 'user' %}{{ '<|user|>' + m['content'] }}"
+                 "{%- else %}{%- set text = m['content'] %}{%- if '</think>' in text %}{%- set text = text.split('</think>')[-1] %}{%- endif %}{{ '<|answer|>' + text + '<|im_end|>' }}{%- endif %}{%- endfor %}"
+                 "{%- if add_generation_prompt %}{{ '<|answer|><think>\\n' }}{%- endif %}")
+        tiny_known.write_chain(models / "thinks", ["<|begin|>", "<|eos|>", "<|user|>", "<|answer|>", "<|im_end|>"], [], {}, opens, "<|begin|>")
+        talk = self.folder / "data" / self.talk("thinks.jsonl", ("Hello", "Hi.", "And you?", "Fine."))
+        shown = self.call("data", "show", self.llm(models / "thinks"), "--source", talk).stdout
+        self.assertIn("\n<|begin|><|user|>Hello<|answer|>«Hi.<|im_end|>»<|user|>And·you?<|answer|>«Fine.<|im_end|>»\n", shown)
+        self.assertIn("27 tokens, 10 supervised", shown)
 
     def test_stop_ids_in_config_json(self):
         vocab = make_tiny.vocab_size()

@@ -97,19 +97,19 @@ class Weights:
             self.normal(name + ".bias", size, std=0.05)
 
 
-def llama_tensors(w, prefix, hidden, layers):
-    vocab, kv = vocab_size(), hidden // 2
+def llama_tensors(w, prefix, hidden, layers, vocab=None, inner=None):
+    vocab, inner, kv = vocab or vocab_size(), inner or 2 * hidden, hidden // 2
     w.normal(prefix + "model.embed_tokens.weight", vocab, hidden, std=0.5)
     for i in range(layers):
         at = f"{prefix}model.layers.{i}."
         w.norm(at + "input_layernorm", hidden, bias=False)
         w.norm(at + "post_attention_layernorm", hidden, bias=False)
         for name, rows, columns in [("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden), ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, hidden),
-                                    ("mlp.gate_proj", 2 * hidden, hidden), ("mlp.up_proj", 2 * hidden, hidden), ("mlp.down_proj", hidden, 2 * hidden)]:
+                                    ("mlp.gate_proj", inner, hidden), ("mlp.up_proj", inner, hidden), ("mlp.down_proj", hidden, inner)]:
             w.linear(at + name, rows, columns, bias=False)
     w.norm(prefix + "model.norm", hidden, bias=False)
     w.normal(prefix + "lm_head.weight", vocab, hidden)
-    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": 2 * hidden,
+    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": inner,
             "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0, "tie_word_embeddings": False, "hidden_act": "silu", "eos_token_id": vocab - 1, "torch_dtype": "float32"}
 
@@ -140,8 +140,8 @@ def copy_tokenizer(folder):
         (folder / name).write_bytes((TOKENIZER / name).read_bytes())
 
 
-def tower_tensors(w, prefix, kind, hidden, layers):
-    """The vision half of CLIP or SigLIP; pictures of 28 x 28 in patches of 14."""
+def tower_tensors(w, prefix, kind, hidden, layers, image_size=28, projections=("q_proj", "k_proj", "v_proj", "out_proj")):
+    """The vision half of CLIP or SigLIP; pictures in patches of 14. Projections are drawn in the order given."""
     clip = kind == "clip"
     if clip:
         w.normal(prefix + "embeddings.class_embedding", hidden, std=0.1)
@@ -149,18 +149,18 @@ def tower_tensors(w, prefix, kind, hidden, layers):
     w.normal(prefix + "embeddings.patch_embedding.weight", hidden, 3, 14, 14)
     if not clip:
         w.normal(prefix + "embeddings.patch_embedding.bias", hidden, std=0.02)
-    w.normal(prefix + "embeddings.position_embedding.weight", 5 if clip else 4, hidden, std=0.1)
+    w.normal(prefix + "embeddings.position_embedding.weight", (image_size // 14) ** 2 + clip, hidden, std=0.1)
     for i in range(layers):
         at = f"{prefix}encoder.layers.{i}."
         w.norm(at + "layer_norm1", hidden)
         w.norm(at + "layer_norm2", hidden)
-        for name in ["q_proj", "k_proj", "v_proj", "out_proj"]:
+        for name in projections:
             w.linear(at + "self_attn." + name, hidden, hidden)
         w.linear(at + "mlp.fc1", 2 * hidden, hidden)
         w.linear(at + "mlp.fc2", hidden, 2 * hidden)
     w.norm(prefix + "post_layernorm", hidden)
     return {"model_type": f"{kind}_vision_model", "hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": layers, "num_attention_heads": 2,
-            "image_size": 28, "patch_size": 14, "layer_norm_eps": 1e-5, "hidden_act": "quick_gelu" if clip else "gelu_pytorch_tanh"}
+            "image_size": image_size, "patch_size": 14, "layer_norm_eps": 1e-5, "hidden_act": "quick_gelu" if clip else "gelu_pytorch_tanh"}
 
 
 PIXELS = {"size": {"height": 28, "width": 28}, "do_center_crop": False, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
@@ -480,16 +480,17 @@ PITCHES = {"low": 250, "high": 2000}
 
 def png_bytes(rgb, noise, size=32):
     """A picture of one colour with noise, as an 8-bit RGB png."""
-    rows = bytearray()
-    for _ in range(size):
-        rows.append(0)  # no filter
-        for _ in range(size):
-            rows += bytes(min(255, max(0, c + noise.randrange(-25, 26))) for c in rgb)
+    return png_of([[[min(255, max(0, c + noise.randrange(-25, 26))) for c in rgb] for _ in range(size)] for _ in range(size)])
+
+
+def png_of(pixels):
+    """Rows of pixels of three numbers, as an 8-bit RGB png."""
+    rows = b"".join(b"\0" + bytes(value for pixel in row for value in pixel) for row in pixels)  # no filter
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", len(pixels[0]), len(pixels), 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def write_wav(path, hertz, noise, seconds=0.2, rate=16000):

@@ -109,8 +109,8 @@ std::vector<data::Prepared> from_ids(const json& request, const model::Multimoda
   return prepared;
 }
 
-// "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder", "interleave" as in
-// data.video.
+// "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder", as text if the order of
+// their keys matters, "interleave" as in data.video.
 std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& model, data::Purpose purpose) {
   if (request.contains("ids")) return from_ids(request, model);
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
@@ -124,9 +124,10 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
   const data::Preparer preparer(model, prompts, cache, {}, model.context(), video);
   const data::RecordReader reader({}, 1);
   std::vector<data::Prepared> prepared;
-  for (const auto& sample : request.at("samples"))
-    prepared.push_back(
-        preparer.prepare(reader.read({sample.dump()}, request.at("folder").get<std::string>()), purpose));
+  for (const auto& sample : request.at("samples")) {
+    const auto line = sample.is_string() ? sample.get<std::string>() : sample.dump();
+    prepared.push_back(preparer.prepare(reader.read({line}, request.at("folder").get<std::string>()), purpose));
+  }
   return prepared;
 }
 
