@@ -94,9 +94,9 @@ class Preference(Case):
         done = self.train(cut, *DPO, *self.source("pairs"), "--resume", *sets(train__steps=9, train__checkpoint_every=3), code=4)
         self.assertIn("is not the reference that the checkpoint was trained against", done.stderr)
 
-    def answer_logp(self, text, run, *args):
-        """The log-probability of an answer to the one pair's prompt, as `antiphon eval` measures it."""
-        row = self.one["prompt"] + [{"role": "assistant", "content": text}]
+    def answer_logp(self, prompt, text, run, *args):
+        """The log-probability of an answer, as `antiphon eval` measures it."""
+        row = prompt + [{"role": "assistant", "content": text}]
         path = self.folder / "data" / "asked.jsonl"
         path.write_text(json.dumps({"id": "asked", "messages": row}) + "\n")
         out = self.folder / "eval_asked"
@@ -106,25 +106,40 @@ class Preference(Case):
         tokens = len(Tokenizer.from_file(str(make_tiny.TOKENIZER / "tokenizer.json")).encode(text).ids) + 1  # the end of the turn
         return -entry["loss"] * tokens
 
+    def answers_of(self, pair):
+        """Prompt and text of the preferred answer and of the other, which may have a picture of its own."""
+        if "chosen" in pair:
+            return [(pair["prompt"], pair[side][0]["content"]) for side in ("chosen", "rejected")]
+        (picture, question), answers = pair["messages"][0]["content"], []
+        for candidate in pair["candidates"]:
+            shown = {**picture, "image": candidate.get("media", {}).get("0", picture["image"])}
+            answers.append(([{"role": "user", "content": [shown, question]}], candidate["content"]))
+        return answers
+
     def second_step_is_the_formula(self, name, pair, config=None):
         """The loss of the second step, out of log-probabilities that `eval` measures before and after the first."""
-        self.one = pair
-        (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
-        run, words = self.folder / name, {}
+        (self.folder / "data" / "one.jsonl").write_text(json.dumps(pair) + "\n")
+        run = self.folder / name
         common = [*DPO, *self.source("one"), *sets(train__checkpoint_every=1, train__keep_checkpoints=5, train__schedule__name="constant", train__tokens_per_batch=100)]
         self.train(run, *common, *sets(train__steps=2), config=config)
         start = self.folder / f"{name}_start"
         self.train(start, *common, *sets(train__steps=1, train__optimizer__lr=1e-30), config=config)
-        for side in ["chosen", "rejected"]:
-            text = self.one[side][0]["content"]
-            words[side] = self.answer_logp(text, run, "--checkpoint", run / "checkpoints" / "step_1") - self.answer_logp(text, start)
-        margin = BETA * (words["chosen"] - words["rejected"])
+        chosen, rejected = (self.answer_logp(*answer, run, "--checkpoint", run / "checkpoints" / "step_1") - self.answer_logp(*answer, start) for answer in self.answers_of(pair))
+        margin = BETA * (chosen - rejected)
         self.assertGreater(abs(margin), 1e-3)
         self.assertAlmostEqual(losses(run)[2], math.log1p(math.exp(-margin)), places=4)
         return run
 
     def test_second_step_is_the_formula(self):
         self.second_step_is_the_formula("formula", records(self.folder / "data" / "pairs.jsonl")[0])
+
+    def test_second_step_is_the_formula_of_two_pictures(self):
+        """The answers are the same; the other one has another picture than the prompt's."""
+        pair = records(self.folder / "data" / "swapped.jsonl")[0]
+        (_, text), (_, other) = answers = self.answers_of(pair)
+        self.assertEqual(text, other)
+        self.assertNotEqual(*(prompt[0]["content"][0]["image"] for prompt, _ in answers))
+        self.second_step_is_the_formula("formula_pictures", pair)
 
     def test_after_fine_tuning(self):
         """The reference is what was trained before, adapters and connectors, and not the model without its adapters."""
@@ -157,8 +172,8 @@ class Preference(Case):
     def test_eval_says_what_the_objective_says(self):
         """The loss of a set of one pair is that of the step that comes next, whether its encoder is trained or not; without a
         run the model is its own reference."""
-        self.one = records(self.folder / "data" / "pairs.jsonl")[0]
-        (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
+        one = records(self.folder / "data" / "pairs.jsonl")[0]
+        (self.folder / "data" / "one.jsonl").write_text(json.dumps(one) + "\n")
         on_encoder = ["--set", 'model.streams.image.encoder.peft=[{plugin="lora", rank=2, targets=["query", "fc1"]}]']
         for name, more in [("measured_encoder", on_encoder), ("measured", [])]:
             run = self.folder / name

@@ -152,32 +152,35 @@ lr = 2e-3
         path.write_text(text.replace("[stage.train]\nsteps = 3", own))
         return path
 
-    def test_a_stage_with_data_of_its_own(self):
-        """It learns what one run after another does that names the first as its weights and has this data."""
-        config, staged, rate = self.file_with_data_of_its_own(), self.folder / "own_data", sets(train__optimizer__lr=1e-2)
-        self.train(staged, *rate, config=config)
+    def test_a_stage_with_data_and_a_rate_of_its_own(self):
+        """It learns what one run after another does that names the first as its weights and has this data and this rate."""
+        config, staged, constant = self.file_with_data_of_its_own(), self.folder / "own_data", sets(train__schedule__name="constant", train__schedule__warmup_steps=0)
+        self.train(staged, *constant, config=config)
+        rates = {name: {record["train/lr"] for record in records(staged / name / "metrics.jsonl")} for name in ("align", "tune")}
+        self.assertEqual(rates, {"align": {3e-3}, "tune": {2e-3}}, "the first stage takes the file's")
         heard = {name: {record["media/audio"] > 0 for record in records(staged / name / "metrics.jsonl")} for name in ("align", "tune")}
         self.assertEqual(heard, {"align": {True}, "tune": {False}})
         alone = self.second("alone", [*self.from_first(staged / "align")[1:], (f"{self.folder}/data/train.jsonl", f"{self.folder}/data/pictures.jsonl")])
-        self.train(self.folder / "alone", *rate, *sets(model__streams__audio__connector__trainable="false", train__steps=3), config=alone)
+        self.train(self.folder / "alone", *constant, *sets(model__streams__audio__connector__trainable="false", train__steps=3, train__optimizer__lr=2e-3), config=alone)
         self.assert_same_run(staged / "tune", self.folder / "alone")
 
-    def test_killed_in_its_second_stage(self):
-        """Resumed without a word of the stage, it ends as one that nobody killed."""
-        config, more = self.file_with_data_of_its_own(), sets(train__steps=80, train__checkpoint_every=3)
-        whole, cut = self.folder / "whole_stages", self.folder / "cut_stages"
+    def test_killed_in_a_stage(self):
+        """Resumed without a word of the stage, it goes on in it, does what comes after, and ends as one that nobody killed."""
+        config, more, whole = self.file_with_data_of_its_own(), sets(train__steps=80, train__checkpoint_every=3), self.folder / "whole_stages"
         self.train(whole, *more, config=config)
-        process = self.start("train", config, *sets(train__output=cut), *more)
-        self.wait_for_step(cut / "tune", 8, process)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        self.assertEqual(process.returncode, -signal.SIGKILL, "the run ended before it could be killed")
-        self.assertNotIn("step_80", checkpoints(cut / "tune"))
-        text = self.train(cut, *more, "--resume", config=config).stderr
-        self.assertEqual(text.count("it has been trained"), 1, "the first stage rests")
-        self.assertRegex(text, r"resumed at step \d+ from \S*/tune/")
-        for name in ("align", "tune"):
-            self.assert_same_run(whole / name, cut / name)
+        for killed, trained in (("align", 0), ("tune", 1)):
+            cut = self.folder / f"cut_in_{killed}"
+            process = self.start("train", config, *sets(train__output=cut), *more)
+            self.wait_for_step(cut / killed, 8, process)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            self.assertEqual(process.returncode, -signal.SIGKILL, "the run ended before it could be killed")
+            self.assertNotIn("step_80", checkpoints(cut / killed))
+            text = self.train(cut, *more, "--resume", config=config).stderr
+            self.assertEqual(text.count("it has been trained"), trained, "only a stage that has ended rests")
+            self.assertEqual(re.findall(r"resumed at step \d+ from \S*/(align|tune)/", text), [killed])
+            for name in ("align", "tune"):
+                self.assert_same_run(whole / name, cut / name)
 
     def test_stages_that_are_wrong(self):
         text = self.file_of_stages().read_text()
