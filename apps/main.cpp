@@ -9,6 +9,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/heap.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/comm/out_of_memory.h>
@@ -73,7 +74,7 @@ std::string help_of(CLI::App& program, const std::vector<std::string>& words) {
 // Written when the program is built, for the launcher, which prints it without loading LibTorch.
 void keep_help(CLI::App& program, const CLI::App& of, const std::filesystem::path& folder,
                const std::vector<std::string>& words = {}) {
-  std::filesystem::create_directories(folder);
+  make_folder(folder, ErrorKind::internal);
   write_file_atomic(folder / (join(words, "_") + "--help"), help_of(program, words), ErrorKind::internal);
   for (const auto* command : of.get_subcommands([](const CLI::App*) { return true; })) {
     auto inner = words;

@@ -37,9 +37,11 @@ struct ConformanceFlags {
 
 std::vector<plugin::Entry> entries_of(const std::filesystem::path& file) {
   plugin::load(file);
+  std::error_code unknown;  // it has just been read
+  const auto path = std::filesystem::canonical(file, unknown);
   std::vector<plugin::Entry> own;
   for (const auto& entry : plugin::Registry::instance().entries())
-    if (entry.file == std::filesystem::canonical(file)) own.push_back(entry);
+    if (entry.file == path) own.push_back(entry);
   return own;
 }
 

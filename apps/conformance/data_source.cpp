@@ -5,10 +5,10 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/json.h>
+#include <common/temporary_folder.h>
 #include <nlohmann/json.hpp>
 
 #include "subject.h"
-#include "temporary_folder.h"
 
 namespace antiphon::apps::conformance {
 namespace {
@@ -106,9 +106,11 @@ void keeps_what_is_not_ignored(const DataSource& source, const std::filesystem::
 
 // By the content: not by name, place or time.
 void fingerprint_is_of_the_content(const DataSource& source, const std::filesystem::path& file) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   const auto copy = folder.path() / ("copy" + file.extension().string());
-  std::filesystem::copy_file(file, copy);
+  std::error_code failed;
+  std::filesystem::copy_file(file, copy, failed);
+  expect(!failed, "expected a copy of {}, got: {}", file.string(), failed.message());
   const auto first = source.open(file)->fingerprint(), second = source.open(copy)->fingerprint();
   expect(!first.empty() && first == second, "expected one fingerprint of a file and its copy, got '{}' and '{}'", first,
          second);
@@ -117,7 +119,7 @@ void fingerprint_is_of_the_content(const DataSource& source, const std::filesyst
 // The same records with the same media, in a file of its own.
 void reads_what_it_writes(const DataSource& source, const Records& records) {
   if (source.written_extension().empty()) return;
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   const auto path = folder.path() / ("again" + source.written_extension());
   const auto all = all_of(records);
   const auto sink = source.create(path);
@@ -138,7 +140,7 @@ void reads_what_it_writes(const DataSource& source, const Records& records) {
 }
 
 void refuses_what_is_missing(const DataSource& source) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   expect_error(ErrorKind::data, {"nowhere"}, [&] { source.open(folder.path() / "nowhere.data"); });
   std::ofstream(folder.path() / "empty.data").flush();
   expect_error(ErrorKind::data, {"empty.data"}, [&] { source.open(folder.path() / "empty.data"); });

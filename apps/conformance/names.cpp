@@ -8,8 +8,9 @@
 #include <filesystem>
 #include <set>
 
+#include <common/temporary_folder.h>
+
 #include "network.h"
-#include "temporary_folder.h"
 
 namespace antiphon::apps::conformance {
 namespace {
@@ -29,7 +30,7 @@ void names_both_ways(Module& module, const NameMap& map) {
 
 void reads_back(const MakeNetwork& make, const NameMap& map) {
   const auto written = started(make, 21), read = make();
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   weights::save_pretrained(folder.path(), *written.module, map, nlohmann::json::object());
   const auto load = weights::load_parameters(*read.module, weights::Checkpoint(folder.path()), map);
   const auto a = written.module->parameters(), b = read.module->parameters();

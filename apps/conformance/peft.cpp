@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/weights/adapter.h>
+#include <common/temporary_folder.h>
 
 #include "adapted.h"
 #include "network.h"
-#include "temporary_folder.h"
 
 namespace antiphon::apps::conformance {
 namespace {
@@ -157,7 +157,7 @@ void leaves_base_alone(const Subject& subject) {
 void reads_back(const Subject& subject) {
   auto written = attached(subject), read = attached(subject);
   start(written.peft->module(), 6);
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   weights::save_adapter(folder.path(), *written.peft, "");
   if (written.peft->file_tensors().size() != written.peft->module().parameters().size())
     return expect_error(ErrorKind::weights, {}, [&] { weights::load_adapter(folder.path(), *read.peft); });
@@ -189,7 +189,7 @@ void own_reads_back(const Subject& subject) {
   c10::AutoGradMode no_grad(false);
   const auto written = attached(subject), read = attached(subject);
   for (auto& parameter : own_of(written)) parameter.tensor->add_(1);
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   weights::save_adapter(folder.path(), *written.peft, "", {}, own_of(written));
   weights::load_adapter(folder.path(), *read.peft, {}, {.name = "adapter"}, own_of(read));
   expect_close(read.base->forward(x()), written.base->forward(x()), 1e-6, "the part with the values that were written");

@@ -2,10 +2,10 @@
 
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/checkpoint.h>
+#include <common/temporary_folder.h>
 
 #include "adapted.h"
 #include "network.h"
-#include "temporary_folder.h"
 
 namespace antiphon::apps::conformance {
 namespace {
@@ -44,7 +44,7 @@ void prompt_wants_a_language_model(const Subject& subject) {
 void prompt_is_written(const Subject& subject) {
   const auto a = attached(subject);
   start(a.peft->module(), 6);
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("conformance");
   weights::save_adapter(folder.path(), *a.peft, "");
   const auto written = weights::Checkpoint(folder.path() / "adapter_model.safetensors").tensor("prompt_embeddings");
   expect_close(written, a.peft->prompt_embeddings(), 1e-6, "the embeddings that are written");

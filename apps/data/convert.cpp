@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/data/layouts/sample_json.h>
 #include <antiphon/media/limits.h>
@@ -114,7 +115,7 @@ int convert(const ConvertFlags& flags) {
     const auto files = writer->finish();
     check_written(input, layout, *writer, files);
     size_t written = 0;
-    for (const auto& file : files) std::filesystem::rename(file.temporary, file.path), written += file.count;
+    for (const auto& file : files) rename_path(file.temporary, file.path, ErrorKind::config), written += file.count;
     log::info(fmt::format("wrote {} records to {} files; each was read again and says the same", count, written));
   } catch (...) {
     writer->discard();

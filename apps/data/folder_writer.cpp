@@ -85,7 +85,7 @@ class Folder : public RecordWriter {
   fs::path temporary() const { return temporary_of(path_); }
   void open() {
     const auto lines = temporary() / lines_name();
-    fs::create_directories(lines.parent_path());
+    make_folder(lines.parent_path(), ErrorKind::config);
     lines_ = std::make_unique<Out>(lines), tar_ = std::make_unique<TarOut>(temporary() / archive_name());
   }
   void close() {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/media/limits.h>
 #include <data/written_file.h>
 
@@ -20,12 +21,14 @@ class Lines : public RecordWriter {
         list_(list),
         out_((check_new(path), check_new(media_), temporary_of(path))) {}
   std::string add(const MediaRef& ref) override {
-    if (ref.bytes.is_file()) return fs::absolute(ref.bytes.file()).lexically_normal().string();
+    if (ref.bytes.is_file())
+      return path_text(absolute_path(ref.bytes.file(), ErrorKind::data).lexically_normal(), ErrorKind::config);
     const auto bytes = ref.bytes.read(media::MediaLimits{}.file_bytes);
-    if (count_ == 0) fs::create_directories(media_);
-    const auto name = fmt::format("{:08}{}", count_++, extension_for(ref, bytes));
+    const auto name = fmt::format("{:08}{}", count_, extension_for(ref, bytes));
+    auto said = path_text(media_.filename() / name, ErrorKind::config);
+    if (count_++ == 0) make_folder(media_, ErrorKind::config);
     write_file_atomic(media_ / name, bytes, ErrorKind::config);
-    return (media_.filename() / name).string();
+    return said;
   }
   void add_record(const nlohmann::ordered_json& record) override {
     if (list_)

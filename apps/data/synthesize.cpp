@@ -80,7 +80,9 @@ nlohmann::ordered_json spoken_record(Sample sample, Speaker& speaker, const fs::
       fail(ErrorKind::data, fmt::format("'{}' is in an archive or a table", shown(bytes.name())),
            "write the set as JSON lines first: antiphon data convert");
     const auto& file = bytes.file();
-    return (file.parent_path() == folder ? file.lexically_relative(folder.parent_path()) : fs::absolute(file)).string();
+    return path_text(file.parent_path() == folder ? file.lexically_relative(folder.parent_path())
+                                                  : absolute_path(file, ErrorKind::data),
+                     ErrorKind::config);
   };
   return data::to_record(sample, {name_of});
 }
@@ -93,6 +95,7 @@ int synthesize(const SynthesizeFlags& flags) {
     fail(ErrorKind::config, shown(flags.out) + " is there already", "name another file, or remove it first");
   check_can_write(out, ErrorKind::config);
   const auto folder = fs::path(out.parent_path()) / (out.stem().string() + "_media");
+  path_text(folder.filename(), ErrorKind::config);  // as the records will have it
   const data::RecordSet set(data::SourceOptions{flags.file});
   set.tell();
   Speaker speaker(flags, folder);

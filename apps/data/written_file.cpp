@@ -47,8 +47,7 @@ std::string extension_for(const MediaRef& ref, std::string_view bytes) {
 }
 
 void check_new(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (std::filesystem::exists(path, ignored))
+  if (path_exists(path, ErrorKind::config))
     fail(ErrorKind::config, shown(path.string()) + " is there already", "name another file, or remove it first");
 }
 

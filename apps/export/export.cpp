@@ -70,9 +70,9 @@ void write_adapter(model::Model& model, const std::string& output) {
 
 // Whether `outer` is `inner`, or a folder around it.
 bool holds(const std::filesystem::path& outer, const std::filesystem::path& inner) {
-  std::error_code missing;
-  for (auto at = std::filesystem::weakly_canonical(inner, missing); !at.empty(); at = at.parent_path()) {
-    if (std::filesystem::equivalent(outer, at, missing)) return true;
+  std::error_code unknown;
+  for (auto at = std::filesystem::weakly_canonical(inner, unknown); !at.empty(); at = at.parent_path()) {
+    if (std::filesystem::equivalent(outer, at, unknown)) return true;
     if (at == at.root_path()) break;
   }
   return false;
@@ -87,9 +87,9 @@ void check_target(const std::filesystem::path& output, const ExportFlags& flags,
   for (const auto& slot : model::slots_of(model))
     for (const auto& from : {slot.weights, slot.origin.weights})
       if (!from.empty() && holds(output, from)) refuse("where the model has its weights, as " + slot.section());
-  std::error_code missing;
+  std::error_code unknown;
   if (flags.replace || !path_exists(output, ErrorKind::config) ||
-      (is_folder(output, ErrorKind::config) && std::filesystem::is_empty(output, missing)))
+      (is_folder(output, ErrorKind::config) && std::filesystem::is_empty(output, unknown)))
     return;
   fail(ErrorKind::config, shown(flags.output) + " is there already",
        "name another place, or give --replace to write over it");

@@ -6,6 +6,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
+#include <common/temporary_folder.h>
 #include <fit/taken.h>
 #include <launch/children.h>
 #include <launch/stall.h>
@@ -15,9 +16,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <thread>
@@ -30,23 +28,11 @@ constexpr size_t kMeasuredSteps = 3;
 // Of one attempt: the run, and what the child says.
 class AttemptFolder {
  public:
-  AttemptFolder() {
-    auto name = (std::filesystem::temp_directory_path() / "antiphon-fit-XXXXXX").string();
-    if (!mkdtemp(name.data()))
-      fail(ErrorKind::config, fmt::format("cannot make a folder for the attempts: {}", std::strerror(errno)),
-           "let TMPDIR name a folder with room for a checkpoint");
-    path_ = name;
-  }
-  ~AttemptFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  AttemptFolder(const AttemptFolder&) = delete;
-  std::string run() const { return path_ / "run"; }
-  std::string said() const { return path_ / "said"; }
+  std::string run() const { return folder_.path() / "run"; }
+  std::string said() const { return folder_.path() / "said"; }
 
  private:
-  std::filesystem::path path_;
+  TemporaryFolder folder_{"fit"};
 };
 
 // Nothing is measured, kept or sent but steps and what a checkpoint between them takes.

@@ -15,7 +15,8 @@ namespace antiphon::apps::report {
 LineCounts for_each_object(const std::filesystem::path& path, const std::function<void(const nlohmann::json&)>& use) {
   LineCounts counts;
   if (!path_exists(path, ErrorKind::config)) return counts;
-  if (!std::filesystem::is_regular_file(path))  // a pipe would be waited for
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(path, unknown))  // a pipe would be waited for
     fail(ErrorKind::config, shown(path.string()) + " is not a regular file", "give the folder of a run");
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/eval/normalizer.h>
 #include <antiphon/run/sample_parts.h>
 
@@ -65,8 +66,9 @@ Predictions read_predictions(const std::filesystem::path& file) {
   return out;
 }
 
-SampleFinder::SampleFinder(const std::filesystem::path& run) : roots_{std::filesystem::current_path()} {
-  for (auto folder = std::filesystem::absolute(run).lexically_normal(); folder.has_relative_path();
+SampleFinder::SampleFinder(const std::filesystem::path& run)
+    : roots_{absolute_path(".", ErrorKind::config).lexically_normal()} {
+  for (auto folder = absolute_path(run, ErrorKind::config).lexically_normal(); folder.has_relative_path();
        folder = folder.parent_path())
     roots_.push_back(folder.parent_path());
 }

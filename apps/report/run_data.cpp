@@ -14,7 +14,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 std::string folder_name(const fs::path& path) {
-  const auto clean = fs::absolute(path).lexically_normal();
+  const auto clean = absolute_path(path, ErrorKind::config).lexically_normal();
   return (clean.has_filename() ? clean : clean.parent_path()).filename().string();
 }
 

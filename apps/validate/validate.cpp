@@ -67,16 +67,20 @@ void describe(const run::RunConfig& config, model::Model& model, const UpdateRul
       gpu.host > 0 ? fmt::format("; {} in its host's memory", human_bytes(gpu.host)) : "");
 }
 
-// The file beside `file` that trains into `run`, for a note; empty if there is none.
-std::string trained_by(const std::filesystem::path& file, const std::string& run) {
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::absolute(file).parent_path())) {
-    if (entry.path().extension() != ".toml") continue;
-    try {
-      if (config::text_at(config::load_toml(entry.path()), "train.output") == run)
-        return (file.parent_path() / entry.path().filename()).string();
-    } catch (const Error&) {  // a file that is not for training, or not yet right
-    }
-  }
+// False, too, of a file that is not for training, or not yet right.
+bool trains_into(const std::filesystem::path& file, const std::string& run) try {
+  return config::text_at(config::load_toml(file), "train.output") == run;
+} catch (const Error&) {
+  return false;
+}
+
+// The file beside `file` that trains into `run`, for a note; empty if there is none, or the folder cannot be listed.
+std::string trained_by(const std::filesystem::path& file, const std::string& run) try {
+  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  for (const auto& path : entries_of(folder, ErrorKind::config))
+    if (path.extension() == ".toml" && trains_into(path, run)) return (file.parent_path() / path.filename()).string();
+  return {};
+} catch (const Error&) {
   return {};
 }
 

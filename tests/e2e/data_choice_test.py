@@ -291,6 +291,8 @@ class Verbs(Choice):
         self.assertFalse({path.name for path in (other.parent / "german_media").glob("*.wav")} & set(first))
         for options, words in [(["--option", "voice=klingon-x"], "no voice 'klingon-x'"), (["--option", "voise=de"], "did you mean"), (["--option", "pitch=900"], "pitch"), (["--synthesizer", "nobody"], "nobody")]:
             self.assertIn(words, self.call("data", "synthesize", texts, self.folder / "x.jsonl", *options, code=5 if "nobody" in options else 2).stderr)
+        self.assertIn("\\xff_media is not UTF-8", self.call("data", "synthesize", texts, self.folder / "\udcff.jsonl", code=2).stderr)  # JSON cannot hold the name
+        self.assertFalse((self.folder / "\udcff_media").exists())
         texts.write_text(json.dumps({"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "?"}]}) + "\n" + json.dumps(lines[0]) + "\n")
         done = self.call("data", "synthesize", texts, self.folder / "data" / "some.jsonl", code=3)
         self.assertIn("1 of 2 samples could not be said", done.stderr)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import random
 import re
+import shutil
 import tarfile
 
 import make_tiny
@@ -86,6 +87,17 @@ class Convert(Formats):
             with self.subTest(words):
                 self.assertIn(words, self.convert(self.write("odd.jsonl", [record]), "odd_out.jsonl", "--layout", layout, code=3))
                 self.assertFalse((self.data / "odd_out.jsonl").exists())
+
+    def test_names_that_json_cannot_hold(self):
+        """Of media in a folder whose name is not UTF-8: refused before anything is written; an archive holds the bytes themselves."""
+        odd = self.data / "\udcff"
+        odd.mkdir()
+        shutil.copy(self.data / "cat.png", odd)
+        lines = shutil.copy(self.write("named.jsonl", blocks("")[0][:1]), odd)
+        self.assertIn("\\xff/cat.png is not UTF-8, and JSON holds nothing else", self.convert(lines, "named_out.jsonl", code=2))
+        self.assertIn("wrote 1 records", self.convert(lines, "named_out.tar"))
+        self.assertIn("\\xff_media/00000000.png is not UTF-8", self.convert(self.data / "named_out.tar", "\udcff.jsonl", code=2))
+        self.assertEqual([path.name for path in [*self.data.glob("named_out*"), *self.data.glob("\udcff?*")]], ["named_out.tar"])
 
     def test_as_pairs(self):
         """Two answers to one prompt as TRL has them, with marks in texts that stand for nothing."""

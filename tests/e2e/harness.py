@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,12 @@ def sets(**values):
 
 def records(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def subcommands(*words):
+    """Of the program, or of one of its commands."""
+    text = subprocess.run([PROGRAM, *words, "--help"], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(?m)^  ([a-z]+) {2,}", text[text.lower().index("subcommands:") :])
 
 
 def losses(run):

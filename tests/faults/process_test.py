@@ -1,5 +1,7 @@
 """The program as a process: its standard streams, its signals, what its surroundings can do to it."""
 
+import itertools
+import json
 import os
 import random
 import re
@@ -7,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -14,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import make_tiny
-from harness import PROGRAM, Case, checkpoints, forked, losses, main, records, sets
+from harness import PROGRAM, Case, checkpoints, forked, losses, main, records, sets, subcommands
 
 COMMON = sets(train__steps=3, train__tokens_per_batch=96)
 LONG = sets(train__steps=100000, train__tokens_per_batch=96, train__checkpoint_every=100000)
@@ -43,8 +46,7 @@ class Streams(Case):
                 ["data", "show", self.config], ["data", "check", held], ["data", "check", held, "--json"], ["data", "stats", held], ["data", "index", held], ["generate", self.config, "hello", *sets(generate__max_tokens=2)],
                 ["eval", self.config, "--output", self.folder / "eval", *sets(eval__generate="false")], ["chat", self.config, *sets(generate__max_tokens=2), "--history", ""],
                 ["conformance", PLUGINS / "frame_stack.so"]]
-        help_text = self.shell(f"'{PROGRAM}' --help").stdout
-        verbs = re.findall(r"(?m)^  ([a-z]+) {2,}", help_text[help_text.lower().index("subcommands:"):])
+        verbs = subcommands()
         silent = {"train", "launch", "report", "merge", "export"}  # what they make is files
         self.assertEqual(set(verbs), {words[0] for words in good} | silent)
         return [*good, ["--help"], ["--version"], *([verb, "--help"] for verb in verbs)]
@@ -232,29 +234,68 @@ class Surroundings(Case):
         self.assertIn("warning: OMP_NUM_THREADS: 2 threads on 1 processor(s), which is slower than a thread for each\n  fix: leave it out", generate(OMP_NUM_THREADS="2"))
         self.assertNotIn("which is slower", generate(OMP_NUM_THREADS="1"))
 
-    def test_odd_paths(self):
-        """Links to themselves, names too long, files for folders and folders for files, places that nobody may write to."""
-        loop, file, long = self.folder / "loop", self.folder / "file", "x" * 5000
-        loop.symlink_to("loop")
-        file.write_text("text")
-        run = self.folder / "run"
+    def forms_with_a_path(self):
+        """Of each command, what follows it with a path in each place that takes one."""
+        run, held, heard, made = self.folder / "run", self.folder / "data" / "held.jsonl", self.folder / "data" / "heard.jsonl", self.folder / "made"
+        ask = {"role": "user", "content": [{"type": "audio", "audio": "held_1.wav"}]}
+        heard.write_text(json.dumps({"id": "a", "messages": [ask, {"role": "assistant", "content": "low"}]}))
         self.train(run, *COMMON)
-        odd = [loop, loop / "below", file / "below", long, "/proc/self/mem", self.folder / long, "", "/dev/null", self.folder, "\udcff\udcfe"]
-        forms = [lambda p: ["validate", p], lambda p: ["train", p], lambda p: ["eval", p], lambda p: ["generate", p, "hello"], lambda p: ["report", p], lambda p: ["data", "check", p],
-                 lambda p: ["data", "show", self.config, "--source", p], lambda p: ["compose", p], lambda p: ["conformance", p], lambda p: ["eval", self.config, "--output", p],
-                 lambda p: ["eval", self.config, "--checkpoint", p], lambda p: ["train", self.config, "--set", f"train.output={p}", *COMMON], lambda p: ["generate", self.config, "hello", "--image", p],
-                 lambda p: ["validate", self.config, "--set", f"model.llm.weights={p}"], lambda p: ["data", "show", self.config, "--set", f"model.llm.chat_template={p}"],
-                 lambda p: ["data", "show", self.config, "--set", f"model.llm.tokenizer={p}"], lambda p: ["report", run, "--output", p], lambda p: ["export", run, "--output", p],
-                 lambda p: ["merge", run, "--output", p]]
-        for form in forms:
-            for path in odd if os.environ.get("ANTIPHON_LONG") else odd[:5]:
-                words = [PROGRAM, *map(str, form(path))]
-                with self.subTest(" ".join(w[:60] for w in words[1:])):
-                    done = forked.run(*words, cwd=self.folder, timeout=120, errors="replace")
+        named = lambda key, path: ["--set", f"{key}={path}"]
+        source = lambda path, **more: named("data.train.sources", "[{" + ", ".join(f'{key}="{value}"' for key, value in {"path": path, **more}.items()) + "}]")
+        verb = lambda path: [path]
+        option = lambda *names: [lambda p, name=name: [self.config, name, p] for name in names]
+
+        def extending(path):
+            config = self.folder / "extending.toml"
+            config.write_bytes(b'extends = "%s"\n' % os.fsencode(path))
+            return [config]
+
+        forms = {
+            "validate": [verb, extending, lambda p: [self.config, *named("model.llm.weights", p)], lambda p: [self.config, *source(p)]],
+            "train": [verb, lambda p: [self.config, *named("train.output", p), *COMMON]],
+            "launch": [lambda p: [p, "--procs", 1]],
+            "eval": [verb, *option("--output", "--checkpoint")],
+            "generate": [lambda p: [p, "hello"], *(lambda p, name=name: [self.config, "hello", name, p] for name in ["--image", "--audio", "--video", "--adapter", "--checkpoint"])],
+            "report": [verb, lambda p: [run, p], lambda p: [run, "--output", p]],
+            "conformance": [verb, lambda p: [PLUGINS / "frame_stack.so", "--options", p], lambda p: [PLUGINS / "json_lines.so", "--data", p]],
+            "data show": [verb, *option("--source"), *(lambda p, key=key: [self.config, *named(f"model.llm.{key}", p)] for key in ["chat_template", "tokenizer"])],
+            "data check": [verb, lambda p: [self.config, *source(held, media_folder=p)]],
+            "data convert": [lambda p: [p, f"{made}.jsonl"], lambda p: [held, p], *(lambda p, name=name: [held, os.path.join(p, name)] for name in ["out.jsonl", "out.tar", "out.parquet"]), lambda p: [heard, os.path.join(p, ""), "--layout", "lhotse_cut"]],
+            "data synthesize": [lambda p: [p, f"{made}.jsonl"], lambda p: [held, os.path.join(p, "out.jsonl")]],
+            **{name: [verb] for name in ["plan", "fit", "chat", "inspect", "compose", "data stats", "data index"]},
+            **{name: [lambda p: [p, "--output", made], lambda p: [run, "--output", p]] for name in ["export", "merge"]},
+        }
+        self.assertEqual({*subcommands(), *(f"data {name}" for name in subcommands("data"))} - {"data", "doctor"}, set(forms), "a command without a form here")
+        return forms
+
+    def test_odd_paths(self):
+        """Links to themselves, names too long, files for folders and folders for files, places that nobody may write to: each command meets each kind,
+        each form of it two of them; with ANTIPHON_LONG each form each path."""
+        loop, file, pipe, long = self.folder / "loop", self.folder / "file", self.folder / "pipe", "x" * 5000
+        forms = self.forms_with_a_path()
+        for link in [loop, self.folder / "loop.toml"]:  # the second one is beside the configuration, and none of its business
+            link.symlink_to(link.name)
+        file.write_text("text")
+        os.mkfifo(pipe)
+        kinds = [[loop, loop / "below"], [file / "below"], [long, self.folder / long], ["/proc/self/mem", pipe, self.folder], ["", "\udcff\udcfe"]]
+        for number, (verb, places) in enumerate(forms.items()):
+            turns = ((places[i % len(places)], kinds[i % len(kinds)], number + i // len(kinds)) for i in range(max(len(kinds), 2 * len(places))))
+            met = [(form, kind[turn % len(kind)]) for form, kind, turn in turns]
+            for form, path in itertools.product(places, itertools.chain(*kinds)) if os.environ.get("ANTIPHON_LONG") else met:
+                words = [PROGRAM, *verb.split(), *map(str, form(path))]
+                with self.subTest(" ".join(w[:60] for w in words[1:])), tempfile.TemporaryDirectory(dir=self.folder) as place:
+                    done = forked.run(*words, cwd=place, timeout=120, errors="replace")
                     self.assertIn(done.returncode, [0, 2, 3, 4, 5], done.stderr)
                     self.assertNotIn("internal error", done.stderr)
+                    self.assertNotIn("cannot use ", done.stderr, "the words for what std::filesystem threw")
                     if done.returncode:
-                        self.assertIn("error: ", done.stderr)
+                        said, name = done.stdout + done.stderr, os.fsencode(path).decode(errors="backslashreplace")
+                        self.assertRegex(said, "(?m)error: |^  FAIL  ")
+                        named = name.removeprefix(f"{self.folder}/")[:60] in said or "not UTF-8" in said or path == "/proc/self/mem"  # an empty file to its readers
+                        self.assertTrue(named, f"{name[:60]} is not named:\n{said}")
+        self.assertTrue(loop.is_symlink() and file.is_file() and pipe.is_fifo(), "something took the place of one")
+        done = self.call("fit", self.config, "--most", 128, code=2, env={**os.environ, "TMPDIR": str(loop)})
+        self.assertIn(f"cannot make a temporary folder in {loop}: Too many levels of symbolic links\n  fix: let TMPDIR name ", done.stderr)
 
     def test_reasons_of_the_system(self):
         loop = self.folder / "round"

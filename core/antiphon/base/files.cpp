@@ -157,6 +157,7 @@ std::string OpenFile::read(uint64_t offset, uint64_t size) const {
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes, ErrorKind kind) {
   static std::atomic<unsigned> counter{0};
+  check_replaceable(path, kind);
   auto temporary = path;
   temporary += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
   try {

@@ -38,7 +38,7 @@ class OpenFile {
 };
 
 // Writes a file beside `path`, fsyncs it and renames it over `path`: a reader sees the old or the new content, never a
-// part.
+// part. Error, too, for what check_replaceable() refuses.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes, ErrorKind kind);
 
 // Flushes a file or a directory to the disk.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -48,6 +49,42 @@ void remove_file(const fs::path& path, ErrorKind kind) {
   std::error_code error;
   fs::remove(path, error);
   if (error) fail_path(kind, "remove", path, error.value());
+}
+
+void remove_tree(const fs::path& path, ErrorKind kind) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail_path(kind, "remove", path, error.value());
+}
+
+void rename_path(const fs::path& from, const fs::path& to, ErrorKind kind) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) fail_path(kind, fmt::format("rename {} to", shown(from.string())), to, error.value());
+}
+
+void check_replaceable(const fs::path& path, ErrorKind kind) {
+  std::error_code unknown;  // the write says it
+  const auto status = fs::status(path, unknown);
+  if (fs::is_directory(status)) fail_path(kind, "write", path, EISDIR);
+  const bool is_stream = fs::read_symlink(path, unknown).native().starts_with("/proc/");  // /dev/stdout in a file
+  if (is_stream || (fs::exists(status) && !fs::is_regular_file(status)))
+    fail(kind, fmt::format("cannot write {}: it is not a regular file, and would be replaced", shown(path.string())),
+         "name a file");
+}
+
+fs::path absolute_path(const fs::path& path, ErrorKind kind) {
+  std::error_code error;
+  auto absolute = fs::absolute(path, error);
+  if (error) fail_path(kind, "find", path, error.value());
+  return absolute;
+}
+
+std::string path_text(const fs::path& path, ErrorKind kind) {
+  if (!is_utf8(path.native()))
+    fail(kind, fmt::format("the path {} is not UTF-8, and JSON holds nothing else", shown(path.string())),
+         "give the file and the folders around it names in UTF-8");
+  return path.string();
 }
 
 // Some file systems cannot flush a folder, and some folders can be written into but not opened.

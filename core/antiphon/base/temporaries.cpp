@@ -21,9 +21,9 @@ bool is_temporary_name(const std::string& name) {
 // Whoever writes it may rename it meanwhile: then it is none.
 bool is_left(const fs::path& path, std::chrono::seconds age) {
   if (!is_temporary_name(path.filename().string())) return false;
-  std::error_code missing;
-  const auto written = fs::last_write_time(path, missing);
-  return !missing && fs::file_time_type::clock::now() - written >= age;
+  std::error_code unknown;
+  const auto written = fs::last_write_time(path, unknown);
+  return !unknown && fs::file_time_type::clock::now() - written >= age;
 }
 
 // "x.tmp-12-0" is of process 12.
@@ -57,8 +57,8 @@ size_t remove_temporaries(const fs::path& path, std::chrono::seconds age, ErrorK
 void remove_abandoned(const fs::path& folder, const std::string& beginning) {
   for_left<fs::directory_iterator>(folder, std::chrono::minutes(1), [&](const fs::path& left) {
     const auto name = left.filename().string();
-    std::error_code stays;
-    if (name.starts_with(beginning) && !is_here(maker_of(name))) fs::remove(left, stays);
+    std::error_code ignored;
+    if (name.starts_with(beginning) && !is_here(maker_of(name))) fs::remove(left, ignored);
   });
 }
 

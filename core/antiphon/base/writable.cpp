@@ -15,7 +15,7 @@ namespace antiphon {
 namespace fs = std::filesystem;
 
 void check_can_write(const fs::path& file, ErrorKind kind) {
-  if (is_folder(file, kind)) fail_path(kind, "write", file, EISDIR);
+  if (path_exists(file, kind)) check_replaceable(file, kind);
   auto around = file.parent_path();
   while (!around.empty() && !path_exists(around, kind)) around = around.parent_path();
   if (around.empty()) around = ".";

@@ -1,6 +1,7 @@
 #include <antiphon/base/test_folder.h>
 #include <antiphon/base/writable.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -20,6 +21,8 @@ TEST_CASE("whether a file can be written is known before it is, and nothing is m
     CHECK(said(path).empty());
   CHECK_FALSE(fs::exists(folder.path / "a"));
   CHECK(said(folder.path).starts_with("cannot write " + folder.path.string() + ": Is a directory"));
+  REQUIRE(::mkfifo((folder.path / "pipe").c_str(), 0600) == 0);
+  CHECK(said(folder.path / "pipe").find("pipe: it is not a regular file, and would be replaced") != std::string::npos);
   CHECK(said(folder.path / "file/a/b")
             .starts_with("cannot write " + (folder.path / "file/a/b").string() + " into " +
                          (folder.path / "file").string() + ": Not a directory"));

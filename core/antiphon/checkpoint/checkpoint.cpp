@@ -51,17 +51,23 @@ std::vector<std::string> files_of(const json& manifest) {
 std::string name_of(int64_t step) { return fmt::format("{}{}", kNameBegin, step); }
 
 // A folder, or a path that cannot be examined: a loop of links is a damaged checkpoint, a file is not a checkpoint.
-bool may_be_checkpoint(const fs::directory_entry& entry) {
+bool may_be_checkpoint(const fs::path& path) {
   std::error_code unknown;
-  return step_of(entry.path()) >= 0 && (entry.is_directory(unknown) || unknown);
+  return step_of(path) >= 0 && (fs::is_directory(path, unknown) || unknown);
+}
+
+// Also of a link that leads nowhere.
+bool is_taken(const fs::path& path) {
+  std::error_code unknown;
+  return fs::exists(fs::symlink_status(path, unknown));
 }
 
 // Newest first.
 std::vector<fs::path> checkpoints(const fs::path& folder) {
   std::vector<fs::path> all;
   if (!is_folder(folder, ErrorKind::weights)) return all;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (may_be_checkpoint(entry)) all.push_back(entry.path());
+  for (auto& path : entries_of(folder, ErrorKind::weights))
+    if (may_be_checkpoint(path)) all.push_back(std::move(path));
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return step_of(a) > step_of(b); });
   return all;
 }
@@ -76,8 +82,8 @@ json read_json(const fs::path& path, uint64_t max_bytes) {
 void set_aside(const fs::path& checkpoint) {
   auto aside = checkpoint;
   aside += ".damaged";
-  fs::remove_all(aside);
-  fs::rename(checkpoint, aside);
+  remove_tree(aside, ErrorKind::weights);
+  rename_path(checkpoint, aside, ErrorKind::weights);
   log::warning(fmt::format("a damaged checkpoint is set aside as {}", shown(aside.string())));
 }
 
@@ -116,7 +122,7 @@ void complete(const fs::path& temporary, const fs::path& final_path, const Body&
   try {
     write_file_atomic(temporary / kManifest, body().dump(1), ErrorKind::weights);
     sync_path(temporary, ErrorKind::weights);
-    fs::rename(temporary, final_path);
+    rename_path(temporary, final_path, ErrorKind::weights);
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
@@ -126,45 +132,28 @@ void complete(const fs::path& temporary, const fs::path& final_path, const Body&
 
 // Of a checkpoint that is written: none if it is there already.
 std::optional<fs::path> room_for(const fs::path& folder, int64_t step) {
-  if (fs::create_directories(folder)) sync_folder_of(folder, ErrorKind::weights);
+  make_folder(folder, ErrorKind::weights);
   remove_unfinished(folder);
   const auto final_path = path_of(folder, step);
   for (const auto& other : checkpoints(folder))
     if (step_of(other) > step) set_aside(other);
-  const bool taken = fs::exists(fs::symlink_status(final_path));
+  const bool taken = is_taken(final_path);
   if (taken && is_complete(final_path)) return std::nullopt;
   if (taken) set_aside(final_path);
   return final_path;
+}
+
+// Its name need not outlive a power failure, so nothing is flushed.
+void make_temporary(const fs::path& temporary) {
+  std::error_code error;
+  fs::create_directory(temporary, error);
+  if (error) fail_path(ErrorKind::weights, "create the folder", temporary, error.value());
 }
 
 fs::path finished(const fs::path& folder, int64_t step, int64_t keep) {
   sync_path(folder, ErrorKind::weights);
   remove_old(folder, step, keep);
   return path_of(folder, step);
-}
-
-fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
-  const auto temporary = folder / fmt::format(".tmp-{}-{}", name_of(step), ::getpid());
-  const auto final_path = room_for(folder, step);
-  if (!final_path) return path_of(folder, step);
-  complete(temporary, *final_path, [&] {
-    fs::create_directory(temporary);
-    return write_files(temporary, content, {});
-  });
-  return finished(folder, step, keep);
-}
-
-// Errors of the file system as ours.
-template <class Body>
-auto guarded(const fs::path& folder, const Body& body) {
-  try {
-    return body();
-  } catch (const fs::filesystem_error& error) {
-    fail(ErrorKind::weights,
-         fmt::format("cannot write a checkpoint below {}: {}: {}", shown(folder.string()),
-                     shown(error.path1().string()), error.code().message()),
-         "check who may write there and the space on that disk");
-  }
 }
 
 // Of several processes, which know it by its name.
@@ -177,7 +166,7 @@ json joined_digests(const fs::path& temporary, int count) {
   for (int i = 0; i < count; ++i) {
     const auto file = temporary / digests_of({i, count});
     manifest.update(read_json(file, kMaxManifest));
-    fs::remove(file);
+    remove_file(file, ErrorKind::weights);
   }
   return manifest;
 }
@@ -223,34 +212,34 @@ void remove_after(const fs::path& folder, int64_t step) {
 }
 
 fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
-  return guarded(folder, [&] { return write_checkpoint(folder, step, content, keep); });
+  const auto temporary = folder / fmt::format(".tmp-{}-{}", name_of(step), ::getpid());
+  const auto final_path = room_for(folder, step);
+  if (!final_path) return path_of(folder, step);
+  complete(temporary, *final_path, [&] {
+    make_temporary(temporary);
+    return write_files(temporary, content, {});
+  });
+  return finished(folder, step, keep);
 }
 
 void prepare_checkpoint(const SharedPlace& place) {
-  guarded(place.folder, [&] {
-    room_for(place.folder, place.step);
-    fs::create_directory(temporary_of(place));
-  });
+  room_for(place.folder, place.step);
+  make_temporary(temporary_of(place));
 }
 
 void write_share(const SharedPlace& place, const CheckpointContent& content, Share share) {
-  guarded(place.folder, [&] {
-    const auto temporary = temporary_of(place);
-    const auto digests = write_files(temporary, content, share);
-    write_file_atomic(temporary / digests_of(share), digests.dump(), ErrorKind::weights);
-  });
+  const auto temporary = temporary_of(place);
+  const auto digests = write_files(temporary, content, share);
+  write_file_atomic(temporary / digests_of(share), digests.dump(), ErrorKind::weights);
 }
 
 fs::path finish_checkpoint(const SharedPlace& place, int count, int64_t keep) {
-  return guarded(place.folder, [&] {
-    const auto temporary = temporary_of(place), final_path = path_of(place.folder, place.step);
-    if (fs::exists(fs::symlink_status(final_path))) {  // by a run that was killed before it had removed the old ones
-      fs::remove_all(temporary);
-      return finished(place.folder, place.step, keep);
-    }
+  const auto temporary = temporary_of(place), final_path = path_of(place.folder, place.step);
+  if (is_taken(final_path))  // by a run that was killed before it had removed the old ones
+    remove_tree(temporary, ErrorKind::weights);
+  else
     complete(temporary, final_path, [&] { return joined_digests(temporary, count); });
-    return finished(place.folder, place.step, keep);
-  });
+  return finished(place.folder, place.step, keep);
 }
 
 void abandon_checkpoint(const SharedPlace& place) {
@@ -260,8 +249,8 @@ void abandon_checkpoint(const SharedPlace& place) {
 
 void remove_unfinished(const fs::path& folder) {
   if (!is_folder(folder, ErrorKind::weights)) return;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().filename().string().starts_with(".tmp-")) fs::remove_all(entry.path());
+  for (const auto& path : entries_of(folder, ErrorKind::weights))
+    if (path.filename().string().starts_with(".tmp-")) remove_tree(path, ErrorKind::weights);
 }
 
 void verify_checkpoint(const fs::path& checkpoint) {

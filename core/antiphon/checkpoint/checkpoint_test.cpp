@@ -10,6 +10,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <csignal>
+#include <functional>
 
 using namespace antiphon;
 using namespace antiphon::checkpoint;
@@ -195,10 +196,42 @@ TEST_CASE("wherever the writing ends, the one before stays the latest and the ne
   CHECK(failures < 150);
 }
 
-TEST_CASE("a folder that cannot be made is an error in words") {
-  TestFolder folder;
+namespace {
+
+// The text of Error(weights).
+std::string refusal(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::weights);
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a folder that cannot be made, looked at or replaced is an error in words") {
+  const TestFolder folder;
   folder.write("file", "");
-  CHECK_THROWS_AS(save_checkpoint(folder / "file", 1, content(1), 1), Error);
+  fs::create_symlink("loop", folder / "loop");
+  const auto file = folder / "file", below = file / "below", loop = folder / "loop";
+  const fs::path long_name(std::string(5000, 'x'));
+  const std::vector<std::pair<fs::path, std::string>> places{{file, "Not a directory"},
+                                                             {below, "Not a directory"},
+                                                             {loop, "Too many levels of symbolic links"},
+                                                             {long_name, "File name too long"}};
+  for (const auto& one : places) {
+    const auto saved = refusal([&] { save_checkpoint(one.first, 1, content(1), 1); });
+    const auto prepared = refusal([&] { prepare_checkpoint({one.first, 1, 17}); });
+    for (const auto& said : {saved, prepared}) {
+      INFO(said);
+      CHECK(said.find(one.first.string().substr(0, 50)) != std::string::npos);
+      CHECK(said.find(one.second) != std::string::npos);
+    }
+  }
+  for (const auto& place : {loop, long_name})
+    CHECK(refusal([&] { remove_unfinished(place); }).find("cannot look at ") != std::string::npos);
 }
 
 namespace {

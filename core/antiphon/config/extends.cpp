@@ -3,6 +3,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/text.h>
 #include <antiphon/config/value.h>
@@ -22,6 +23,14 @@ fs::path shown(const fs::path& path) {
   std::error_code ignored;
   const fs::path relative = path.lexically_relative(fs::current_path(ignored));
   return !relative.empty() && relative.native().size() < path.native().size() ? relative : path;
+}
+
+// The same of every name of a file; links are followed. The path itself if they lead to no name: an open file that was
+// removed (/dev/stdin), or nothing, which reading it says.
+fs::path identity_of(const fs::path& path) {
+  std::error_code unknown;
+  auto identity = fs::weakly_canonical(path, unknown);
+  return unknown ? path : identity;
 }
 
 struct Parent {
@@ -49,7 +58,7 @@ std::vector<Parent> parents(const Value& extends) {
 class Resolver {
  public:
   Value load(const fs::path& path) {
-    const fs::path identity = fs::weakly_canonical(path);
+    const fs::path identity = identity_of(path);
     if (const auto known = done_.find(identity); known != done_.end()) return known->second;
     chain_.push_back({identity, shown(path).string()});
     Value own = parse_toml(read_file(path, ErrorKind::config, largest_file), chain_.back().name);
@@ -78,14 +87,13 @@ class Resolver {
 
   Value load_parent(const Parent& parent, const fs::path& folder) {
     const fs::path path = (folder / parent.file).lexically_normal();
-    std::error_code ignored;
-    if (!fs::exists(path, ignored)) {
+    if (!path_exists(path, ErrorKind::config)) {
       fail(ErrorKind::config,
            fmt::format("{}: extends {}, but there is no file {}", parent.where.str(), in_quotes(parent.file),
                        shown(path).string()),
            "paths in 'extends' are relative to the file that holds them");
     }
-    refuse_cycle(parent, fs::weakly_canonical(path), shown(path).string());
+    refuse_cycle(parent, identity_of(path), shown(path).string());
     return load(path);
   }
 

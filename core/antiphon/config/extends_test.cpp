@@ -2,6 +2,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/config/value.h>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <catch2/catch_test_macros.hpp>
@@ -72,6 +73,16 @@ TEST_CASE("the same file may be reached twice, however often") {
   CHECK(same(load_toml("29.toml"), parse_toml("x = 1", "")));
 }
 
+TEST_CASE("an open file that has no name any more is read, as /dev/stdin may be one") {
+  Folder folder;
+  folder.write("gone.toml", "a = 1\n");
+  const int file = ::open("gone.toml", O_RDONLY | O_CLOEXEC);
+  REQUIRE(file >= 0);
+  fs::remove("gone.toml");
+  CHECK(same(load_toml(fmt::format("/proc/self/fd/{}", file)), parse_toml("a = 1\n", "")));
+  ::close(file);
+}
+
 TEST_CASE("bad extends are refused") {
   Folder folder;
   folder.write("a.toml", "\nextends = 'sub/b.toml'\n");
@@ -94,6 +105,12 @@ TEST_CASE("bad extends are refused") {
   CHECK(refusal("to_bad.toml").starts_with("bad.toml:1:"));
   folder.write("to_folder.toml", "extends = 'sub'");
   CHECK(refusal("to_folder.toml") == "sub is not a regular file");
+  fs::create_symlink("loop.toml", "loop.toml");
+  CHECK(refusal("loop.toml") == "cannot open loop.toml: Too many levels of symbolic links");
+  folder.write("to_loop.toml", "extends = 'loop.toml'");
+  CHECK(refusal("to_loop.toml") == "cannot look at loop.toml: Too many levels of symbolic links");
+  folder.write("to_long.toml", fmt::format("extends = '{}'", std::string(5000, 'x')));
+  CHECK(refusal("to_long.toml").ends_with("xx: File name too long"));
   CHECK(refusal("nowhere.toml") == "cannot open nowhere.toml: No such file or directory");
   for (int i = 0; i < 40; ++i) folder.write(fmt::format("n{}.toml", i), fmt::format("extends = 'n{}.toml'\n", i + 1));
   CHECK(refusal("n0.toml").starts_with("n31.toml:1:1: more than 32 files extend one another: n0.toml -> n1.toml"));

@@ -39,7 +39,7 @@ std::string range_text(const Rule& rule, double value) {
   return from + (low && high ? " and " : "") + to;
 }
 
-// nan is outside of every range, and what has no end cannot be computed with.
+// nan and infinities are outside of every range, also of one without bounds.
 bool in_range(double value, const Rule& rule, const Value& written, const detail::Place& place, Problems& problems) {
   const bool above = rule.above_min ? value > rule.min : value >= rule.min;
   if (above && value <= rule.max && std::isfinite(value)) return true;

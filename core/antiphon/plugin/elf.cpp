@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 
 #include <fmt/format.h>
 
@@ -26,12 +27,12 @@ constexpr uint16_t this_machine = EM_AARCH64;
 }
 
 uint64_t size_of(const std::filesystem::path& file) {
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (!std::filesystem::exists(status))
+  if (!path_exists(file, ErrorKind::plugin))
     fail(ErrorKind::plugin, fmt::format("{}: there is no such file", file.string()), "check the path");
-  if (!std::filesystem::is_regular_file(status)) refuse(file, "is not a file");
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) refuse(file, "is not a file");
   const uint64_t size = std::filesystem::file_size(file, error);
+  if (error) fail_path(ErrorKind::plugin, "look at", file, error.value());
   if (size == 0) refuse(file, "is empty");
   return size;
 }

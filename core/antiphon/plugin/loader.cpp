@@ -12,6 +12,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/plugin/elf.h>
 #include <antiphon/plugin/linker_words.h>
@@ -123,7 +124,9 @@ void check_provided(const std::vector<Entry>& entries, const Description& sideca
 
 void load_locked(const fs::path& file) {
   check_elf(file);
-  const fs::path absolute = fs::canonical(file);
+  std::error_code error;
+  const fs::path absolute = fs::canonical(file, error);
+  if (error) fail_path(ErrorKind::plugin, "look at", file, error.value());
   auto& files = loaded().files;
   const auto is_this = [&](const auto& item) { return item.second == absolute; };
   if (std::any_of(files.begin(), files.end(), is_this)) return;

@@ -139,6 +139,9 @@ TEST_CASE("a file that is not a plugin is refused") {
   CHECK(refusal(scratch.path / "empty.so") == "is empty" + build_again);
   fs::create_directory(scratch.path / "folder.so");
   CHECK(refusal(scratch.path / "folder.so") == "is not a file" + build_again);
+  fs::create_symlink("loop.so", scratch.path / "loop.so");
+  CHECK(refusal(scratch.path / "loop.so") ==
+        fmt::format("cannot look at {}: Too many levels of symbolic links", (scratch.path / "loop.so").string()));
 }
 
 TEST_CASE("a damaged file is refused wherever it is cut") {

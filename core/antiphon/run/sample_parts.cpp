@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 
 namespace antiphon::run {
@@ -23,7 +24,7 @@ nlohmann::json media_files_of(const Sample& sample) {
   for (const auto& media : sample.media) {
     files.push_back({{"type", to_string(media.modality)}});
     if (media.bytes.is_file())
-      files.back()["path"] = std::filesystem::absolute(media.bytes.file()).lexically_normal().string();
+      files.back()["path"] = absolute_path(media.bytes.file(), ErrorKind::data).lexically_normal().string();
     else
       files.back()["name"] = media.bytes.name();
   }

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/media/audio/wav_file.h>
 
 #include <set>
@@ -16,7 +17,7 @@ using nlohmann::json;
 
 json as_part(Modality modality, const std::filesystem::path& path) {
   const std::string kind(to_string(modality));
-  return {{"type", kind}, {kind, std::filesystem::absolute(path).string()}};
+  return {{"type", kind}, {kind, path_text(absolute_path(path, ErrorKind::data), ErrorKind::data)}};
 }
 
 class Saver {
@@ -29,8 +30,9 @@ class Saver {
       return videos_.insert(ref.origin).second ? std::optional(as_part(Modality::video, ref.origin)) : std::nullopt;
     if (!ref.item) return as_part(ref.modality, ref.bytes.file());
     const auto sound = file_.string() + fmt::format(".sound-{}.wav", ++sounds_);
+    auto said = as_part(Modality::audio, sound);
     write_file_atomic(sound, media::wav_file(ref.item->audio), ErrorKind::data);
-    return as_part(Modality::audio, sound);
+    return said;
   }
   void next_turn() { videos_.clear(); }
 

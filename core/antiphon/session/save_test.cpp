@@ -47,11 +47,19 @@ TEST_CASE("save: a conversation is one line of messages, and what was recorded l
 
 TEST_CASE("save: a file that cannot be written is an error of the data") {
   const weights::TestFolder folder;
-  try {
-    session::save_conversation({}, folder / "missing/talk.jsonl");
-    FAIL("it was written");
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::data);
-    CHECK(error.message().find("talk.jsonl") != std::string::npos);
-  }
+  const auto refused = [](const Sample& conversation, const std::filesystem::path& file) -> std::string {
+    try {
+      session::save_conversation(conversation, file);
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::data);
+      return error.message();
+    }
+    return "no error";
+  };
+  CHECK(refused({}, folder / "missing/talk.jsonl").find("talk.jsonl") != std::string::npos);
+  Sample named;
+  named.media.push_back({Modality::image, "/d/\xff.png"});
+  named.turns = {{"user", {{"", 0}}}};
+  CHECK(refused(named, folder / "talk.jsonl") == "the path /d/\\xff.png is not UTF-8, and JSON holds nothing else");
+  CHECK(folder.count() == 0);
 }

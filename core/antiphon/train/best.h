@@ -35,7 +35,7 @@ class Best {
   double value_in(const std::map<std::string, double>& measured) const;
   // Whether it is one that may come with answers, of which this measurement had none.
   bool waits_for_answers(const std::map<std::string, double>& measured) const;
-  // True if the step's checkpoint is to be kept. What is not finite is no better than anything.
+  // True if the step's checkpoint is to be kept. A value that is not finite is never better.
   bool add(int64_t step, double value);
   // Its checkpoint could not be written.
   void drop(int64_t step);

@@ -18,26 +18,21 @@ using checkpoint::path_of;
 
 constexpr auto kKind = ErrorKind::weights;
 
-void check(const std::error_code& error, const char* action, const fs::path& path) {
-  if (error) fail_path(kKind, action, path, error.value());
-}
-
 // Files of checkpoints are never written to again, so both may be one file. Not every file system has links.
 void link_or_copy(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::create_hard_link(from, to, error);
-  if (error) fs::copy_file(from, to, error), check(error, "copy", from);
+  if (!error) return;
+  fs::copy_file(from, to, error);
+  if (error) fail_path(kKind, "copy", from, error.value());
 }
 
 void keep(const fs::path& checkpoint, const fs::path& best) {
   const auto temporary = best / (".tmp-" + checkpoint.filename().string());
-  std::error_code error;
-  fs::remove_all(temporary, error);  // of a process that was killed
-  check(error, "remove", temporary);
+  remove_tree(temporary, kKind);  // of a process that was killed
   make_folder(temporary, kKind);
   for (const auto& file : entries_of(checkpoint, kKind)) link_or_copy(file, temporary / file.filename());
-  fs::rename(temporary, best / checkpoint.filename(), error);
-  check(error, "rename", temporary);
+  rename_path(temporary, best / checkpoint.filename(), kKind);
 }
 
 void remove_others(const std::vector<Measured>& kept, const fs::path& best) {
@@ -45,10 +40,7 @@ void remove_others(const std::vector<Measured>& kept, const fs::path& best) {
     const auto name = path.filename().string();
     const bool is_kept =
         std::ranges::any_of(kept, [&](const Measured& one) { return path_of(best, one.step) == path; });
-    if (is_kept || !(name.starts_with(checkpoint::kNameBegin) || name.starts_with(".tmp-"))) continue;
-    std::error_code error;
-    fs::remove_all(path, error);
-    check(error, "remove", path);
+    if (!is_kept && (name.starts_with(checkpoint::kNameBegin) || name.starts_with(".tmp-"))) remove_tree(path, kKind);
   }
 }
 

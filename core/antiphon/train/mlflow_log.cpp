@@ -63,7 +63,7 @@ MlflowLog::MlflowLog(const MlflowOptions& options, const std::filesystem::path& 
     fail(ErrorKind::config, "train.loggers has \"mlflow\", and there is no address of a server",
          "set train.mlflow.uri, or MLFLOW_TRACKING_URI");
   address_ = http_address(uri, options.uri.empty() ? "MLFLOW_TRACKING_URI" : "train.mlflow.uri");
-  if (options_.run_name.empty()) options_.run_name = std::filesystem::absolute(folder).filename().string();
+  if (options_.run_name.empty()) options_.run_name = absolute_path(folder, ErrorKind::config).filename().string();
   const auto file = folder_ / "mlflow.json";
   if (path_exists(file, ErrorKind::config)) {
     const auto known = parse_json(read_file(file, ErrorKind::config));
