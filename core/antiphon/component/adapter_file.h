@@ -26,7 +26,7 @@ inline const std::string kPeftTokenAdapter = ".token_adapter",
 inline const std::string kPeftBias = "bias";  // which biases of the part are trained, too: none, all, or a method's own
 inline const std::string kPeftMethod = "peft_type", kPeftBaseModel = "base_model_name_or_path",
                          kPeftTokenIndices = "trainable_token_indices",  // which these are
-    kPeftParameters = "target_parameters";  // changed tensors that are no module's weight, such as those of experts
+    kPeftParameters = "target_parameters";  // changed tensors other than modules' weights, such as those of experts
 
 struct AdapterFile {
   std::string path;  // for messages

@@ -51,7 +51,7 @@ void ban_repeats(std::span<float> logits_v, std::span<const int64_t> earlier, st
     if (std::ranges::equal(earlier.subspan(begin, n - 1), last)) ban(logits_v, earlier[begin + n - 1]);
 }
 
-// The last token of a word whose others the text ends with. A word that is a stop id alone is none.
+// Bans the last token of each word whose other tokens the text ends with, but no stop id that is a word by itself.
 void ban_words(std::span<float> logits_v, const TextSoFar& text, const std::vector<std::vector<int64_t>>& words) {
   for (const auto& word : words) {
     const auto before = std::span(word).first(word.size() - 1);

@@ -38,7 +38,7 @@ std::optional<size_t> place_in(double left, std::span<const double> p) {
 
 at::Tensor have_none(const at::Tensor& rows) { return rows.amax(-1) == -HUGE_VAL; }
 
-// What the model itself gives no token is no matter of the options.
+// An error only if it is the options that leave no token: a row in which the model itself has none stays as it is.
 at::Tensor processed(const at::Tensor& logits, const std::vector<TextSoFar>& texts, const GenerateOptions& options) {
   const auto rows = logits.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   process_rows(rows, texts, options);
@@ -120,7 +120,7 @@ int64_t Sampler::draw(const at::Tensor& logits_v) {
 }
 
 // Where a share of the mass falls that top_p and min_p leave of the likeliest probabilities, in order; nullopt if that
-// depends on others (`all`: there are none).
+// depends on tokens that are not among these (`all`: every token that may be drawn is).
 std::optional<size_t> Sampler::place_of(double share, std::span<const double> p, bool all) const {
   const auto kept = p.first(kept_by_mass(p, options_));
   const bool open = kept.size() == p.size() && !all;

@@ -20,7 +20,7 @@ class TeamScope {
 };
 
 // Calls body(0) … body(parts - 1), each once and on threads of its own, in a scope of this thread; rethrows what one of
-// them throws. `parts`: at most the number of threads. False, and nothing is called: there is no scope.
+// them throws. `parts`: at most the number of threads. Returns false, and calls nothing, if there is no scope.
 bool run_by_team(int64_t parts, const std::function<void(int64_t part)>& body);
 // Whether this thread is in such a call, whose work is not divided again.
 bool in_part_of_team();

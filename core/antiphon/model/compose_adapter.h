@@ -11,8 +11,8 @@ namespace antiphon::model {
 bool is_adapter_folder(const std::filesystem::path& directory);
 // Holds both.
 bool holds_adapter(const std::filesystem::path& directory);
-// The [model] table. Error(weights) if the base is no directory here, Error(plugin) if no method reads the adapter, and
-// Error(weights) for tensors of no known part.
+// The [model] table. Error(weights) if the base is not a directory here, Error(plugin) if no method reads the adapter,
+// and Error(weights) for tensors of a part that is not known.
 config::Value compose_adapter(const std::filesystem::path& directory);
 
 }  // namespace antiphon::model

@@ -16,7 +16,7 @@ bool is_part_of_tied(const std::vector<Site>& tables);
 // The reason then, for Peft::why_not_merged().
 inline const char* const kPartOfTied = "it changes one of an embedding and a head that are one table";
 
-// Those tables that are none of `changed`.
+// The tables that are not among `changed`.
 std::vector<Site> tables_without(std::vector<Site> tables, const std::vector<Site>& changed);
 
 // See Peft::copies_of_part(): the table as PEFT has it, with this behind its name.

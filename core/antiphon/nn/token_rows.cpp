@@ -67,7 +67,7 @@ TokenRows::TokenRows(const std::string& name, const std::vector<int64_t>& ids, i
     : numbers_{at::tensor(ids, at::kLong), {}}, own_{0, tokens} {
   const int64_t count = numbers_.ids_k.size(0);
   numbers_.place_v = at::full({tokens}, count, at::kLong).index_copy_(0, numbers_.ids_k, at::arange(count));
-  // Rows of other tokens are no values of these: a checkpoint has them under another name.
+  // The name says which tokens: rows of others, in a checkpoint of a run that trained those, are never taken for these.
   const auto listed = fmt::format("{}", fmt::join(ids, ","));
   add(name + kOursBehind + (count > kMostListed ? content_hash(listed) : listed), rows_kd_, {count, width}, Init::zeros,
       Role::embedding);

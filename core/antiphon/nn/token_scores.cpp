@@ -205,7 +205,7 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
                      {label_smoothing, z_loss}};
     const auto of = [](const std::optional<at::Tensor>& t) { return t.value_or(at::Tensor()); };
     const Factors factors{hidden, head, of(inner), of(outer), of(columns), of(ids)};
-    // Those that are not there have no number.
+    // Optional tensors that are absent do not count as inputs.
     const bool of_head = context->needs_input_grad(1), of_inner = inner && context->needs_input_grad(3),
                of_outer = outer && context->needs_input_grad(4),
                of_columns = columns && context->needs_input_grad(inner ? 5 : 3),

@@ -24,7 +24,7 @@ AdapterFile adapter_file(const std::string& path, Peft& peft, const NameMap& map
                          const std::optional<StackedPart>& stacks);
 void write_adapter(const std::filesystem::path& folder, AdapterFile file, const std::string& base_model);
 
-// What a folder of PEFT's holds. Error(weights) if it is no such folder, or a file in it is malformed.
+// What a folder of PEFT's holds. Error(weights) if it is not such a folder, or a file in it is malformed.
 struct AdapterFiles {
   std::filesystem::path folder;
   nlohmann::json config;                                // adapter_config.json

@@ -14,7 +14,7 @@ namespace antiphon::weights {
 inline constexpr std::array<std::pair<const char*, const char*>, 2> kCheckpointNames{
     {{"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}}};
 
-// Whether a Checkpoint can be of this file, which is no folder, by its name and kind: nothing is read.
+// Whether this is a file, not a folder, of a kind that a Checkpoint reads, by its name: nothing is read.
 bool is_checkpoint_file(const std::filesystem::path& path);
 // Whether a folder has a file of tensors, or the index of several.
 bool has_checkpoint(const std::filesystem::path& folder);

@@ -31,7 +31,7 @@ std::vector<std::string> kinds_of_layers(const GgufFile& file, int64_t layers, b
   return kinds;
 }
 
-// 0, which is none, becomes null.
+// A file says 0 if there is no cap, config.json null.
 json cap(const GgufFile& file, const char* key, double otherwise) {
   const auto value = gguf_number(file, key, otherwise);
   return value > 0 ? json(value) : json();
@@ -65,7 +65,7 @@ void add_gemma(const GgufFile& file, json& config) {
   if (second) config["attn_logit_softcapping"] = cap(file, "attn_logit_softcapping", 50);
   const auto window = gguf_integer(file, "attention.sliding_window", 0, second ? 4096 : 0);
   config["layer_types"] = kinds_of_layers(file, layers, window > 0, period_of(second));
-  config["sliding_window"] = window > 0 ? window : 4096;  // of no layer, if there is none
+  config["sliding_window"] = window > 0 ? window : 4096;  // without one no layer reads it
   if (second) return;
   if (!gguf_value(file, "rope.freq_base")) config["rope_theta"] = 1e6;
   config["rope_local_base_freq"] = gguf_number(file, "rope.freq_base_swa", 10000);

@@ -7,7 +7,7 @@ namespace {
 
 double advantage(double reward, const Spread& group, const Method& method) {
   const auto known = static_cast<double>(group.known);
-  // A deviation is no test of equality: that of equal numbers may be 1e-17, beside which rounding errors are large.
+  // The deviation does not tell whether rewards are equal: rounding may leave 1e-17 of equal ones.
   if (std::isnan(reward) || group.equal) return 0;
   if (method.advantage == "leave_one_out") return reward - (group.sum - reward) / (known - 1);
   const double above = reward - group.sum / known;

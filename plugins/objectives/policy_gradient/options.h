@@ -31,7 +31,7 @@ struct Method {
   int64_t length = 0;
   double kl = 0;
   enum class Kl { loss, sum_in_reward, mean_in_reward } kl_in = Kl::loss;
-  bool counted_only = false;  // answers of weight 0 are no part of their group's statistics
+  bool counted_only = false;  // answers of weight 0 are left out of their group's statistics
 };
 
 // Error(config) for an option that is missing or that the preset has no use for.

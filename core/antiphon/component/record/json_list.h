@@ -4,8 +4,8 @@
 
 namespace antiphon::records {
 
-// Whether the file begins as a list of objects, and does not go on after the end of it: a first line that is a list is
-// no list of records.
+// Whether the file begins as a list of objects, and does not go on after the end of it: what goes on is JSON lines of
+// which the first is a list.
 bool begins_list(const FileStart& start);
 
 }  // namespace antiphon::records

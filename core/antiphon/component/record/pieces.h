@@ -21,7 +21,7 @@ double seconds_in(const Json& value, const std::string& key, double otherwise);
 std::set<std::string> piece_keys();
 // Sets the piece of the k-th of `count` sounds that an object means: from "offset" (or "start", or qwen-omni-utils'
 // "audio_start") on, "duration" long or up to "end" ("audio_end"). A "duration" alone describes a sound, and names no
-// piece. Error(data) for what is no time, and for keys that do not go together.
+// piece. Error(data) for a value that is not a time, and for keys that do not go together.
 void read_piece(const Json& object, size_t k, size_t count, MediaRef& ref);
 // The same for all sounds of a sample, in their order. Of a sample without sounds the keys but "duration" are noted as
 // unread.

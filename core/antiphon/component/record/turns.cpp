@@ -60,7 +60,7 @@ bool has_label(const Json& object) {
   return found != object.end() && (found->is_string() || found->is_object()) && !found->empty() && *found != "";
 }
 
-// "label" of an answer, its attributes (NeMo's chats); returns the keys. What is no text or object is something else.
+// "label" of an answer, its attributes (NeMo's chats); returns the keys. A value of another type is metadata.
 std::set<std::string> read_label(const Json& object, SampleTurn& turn) {
   if (!has_label(object)) return {};
   const auto& label = object.at("label");

@@ -31,7 +31,7 @@ bool is_own(const at::Tensor& x, const at::Tensor& weight) {
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
-    // A frozen layer needs its input for nothing.
+    // The gradient of the weight alone needs the input.
     context->save_for_backward({context->needs_input_grad(1) ? x : at::Tensor(), weight});
     context->saved_data["shape"] = x.sizes().vec();
     context->saved_data["bias"] = bias.has_value();

@@ -102,7 +102,7 @@ class TorchFile {
     return tensors;
   }
 
-  // The call that makes a tensor, inside that of a parameter if it is one; nullptr: it is none.
+  // The call that makes a tensor, which stands inside another one if it is a parameter; nullptr if it is not a tensor.
   const PickleNode* tensor_call(const PickleNode& value) const {
     const auto* node = &value;
     for (int depth = 0; depth < 2 && node->kind == PickleKind::call; ++depth) {

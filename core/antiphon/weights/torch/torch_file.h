@@ -11,7 +11,7 @@ namespace antiphon::weights {
 
 // The tensors of a dict of parameters, or of the dict under "state_dict" in it (PyTorch Lightning), in its order; their
 // bytes are read when they are asked for. Other entries, which hold no tensor, are counted in `warnings`.
-// Error(weights) if it is no such file, holds no tensor, two of one name, a kind of tensor that is more than its
+// Error(weights) if it is not such a file, holds no tensor, two of one name, a kind of tensor that is more than its
 // numbers (sparse, quantised, of a class of its own), or one that reaches beyond its storage.
 LazyTensors torch_tensors(const ByteSource& file, std::vector<std::string>& warnings);
 
