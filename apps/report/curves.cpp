@@ -1,9 +1,12 @@
 #include <report/curves.h>
 
+#include <antiphon/component/objective.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 
 namespace antiphon::apps::report {
 namespace {
@@ -65,6 +68,12 @@ double last_mean(const Points& points) {
   return sum / static_cast<double>(count);
 }
 
+// "train/reward" and the like: what an objective tells, and not every run.
+bool is_of_objective(const std::string& key) {
+  constexpr std::string_view begin = "train/";
+  return key.starts_with(begin) && std::ranges::find(kRunMetrics, key.substr(begin.size())) == kRunMetrics.end();
+}
+
 // "eval/NAME/loss" and the like, of train.eval_every.
 bool is_held_out(const std::string& key) { return key.starts_with("eval/") && key != "eval/seconds"; }
 
@@ -81,7 +90,7 @@ void add(const json& record, Training& training) {
     if (std::isfinite(value)) training.curves[metric.key].push_back({step->get<int64_t>(), value});
   }
   for (const auto& [key, value] : record.items())
-    if (is_held_out(key) && value.is_number() && std::isfinite(value.get<double>()))
+    if ((is_held_out(key) || is_of_objective(key)) && value.is_number() && std::isfinite(value.get<double>()))
       training.curves[key].push_back({step->get<int64_t>(), value.get<double>()});
 }
 
@@ -100,10 +109,14 @@ json metric_table(const std::vector<const Training*>& trainings) {
   json table = json::array();
   for (const auto& m : kMetrics)
     table.push_back({{"key", m.key}, {"title", m.title}, {"unit", m.unit}, {"smooth", m.smooth}, {"absent", m.absent}});
-  std::set<std::string> held_out;
+  std::set<std::string> held_out, of_objective;
   for (const auto* training : trainings)
-    for (const auto& [key, points] : training->curves)
+    for (const auto& [key, points] : training->curves) {
       if (is_held_out(key)) held_out.insert(key);
+      if (is_of_objective(key)) of_objective.insert(key);
+    }
+  for (const auto& key : of_objective)
+    table.push_back({{"key", key}, {"title", key.substr(6)}, {"unit", ""}, {"smooth", true}, {"absent", ""}});
   for (const auto& key : held_out)
     table.push_back(
         {{"key", key}, {"title", "Held out: " + key.substr(5)}, {"unit", ""}, {"smooth", false}, {"absent", ""}});

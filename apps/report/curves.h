@@ -23,8 +23,8 @@ struct Training {
 };
 Training read_training(const std::filesystem::path& metrics_file);
 
-// [{key, title, unit, smooth, absent}, …]: what is drawn, in this order, and behind it what these runs measured on
-// held-out sets. `absent` says why a curve may not be there.
+// [{key, title, unit, smooth, absent}, …]: what is drawn, in this order, and behind it what their objectives told and
+// what these runs measured on held-out sets. `absent` says why a curve may not be there.
 nlohmann::json metric_table(const std::vector<const Training*>& trainings);
 
 // {"points": [[step, value], …], "means": …}: at most 1000 points that keep each minimum and maximum, and at most 500

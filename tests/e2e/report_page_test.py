@@ -121,7 +121,7 @@ class Browser(report_run.Base):
         for page, lines in [(self.one, 1), (self.two, 2)]:
             self.open(page)
             charts = self.js("return [...document.querySelectorAll('.chart')].map(n => n.dataset.metric)")
-            self.assertEqual(charts, ["train/loss", "train/lr", "train/gradient_norm", "train/tokens_per_second", "train/memory_bytes", "train/data_wait_seconds"])
+            self.assertEqual(charts, ["train/loss", "train/lr", "train/gradient_norm", "train/tokens_per_second", "train/memory_bytes", "train/data_wait_seconds", "train/rewards/margins"])
             self.wait("return document.querySelectorAll('.chart path').length > 0", "nothing is drawn")
             self.assertEqual(self.js("return document.querySelectorAll('[data-metric=\"train/loss\"] path.line').length"), lines)
             self.assertIn("Share of peak: not measured", self.js("return document.getElementById('curves-note').textContent"))

@@ -52,7 +52,7 @@ def metrics(steps, start):
     noise = random.Random(5)
     for step in range(1, steps + 1):
         yield {"step": step, "train/loss": 99.0 if step == 1234 else start / (1 + step / 300) + noise.random() / 5, "train/lr": 1e-3 * step, "train/tokens_per_second": 500.0,
-               "train/step_seconds": 2.0, "train/data_wait_seconds": 0.01, "train/memory_bytes": 2.0**31, "train/gradient_norm": 1.0, "train/never_heard_of": 1.0}
+               "train/step_seconds": 2.0, "train/data_wait_seconds": 0.01, "train/memory_bytes": 2.0**31, "train/gradient_norm": 1.0, "train/rewards/margins": 1.0, "other/never_heard_of": 1.0}
 
 
 def interval(mean):

@@ -18,7 +18,8 @@ class Content(report_run.Base):
         self.assertIn([1234, 99.0], loss, "the highest value is kept")
         self.assertEqual(loss, sorted(loss))
         self.assertEqual(run["curves"]["train/memory_bytes"]["points"][0], [1, 2.0])
-        self.assertNotIn("train/never_heard_of", run["curves"])
+        self.assertEqual(run["curves"]["train/rewards/margins"]["points"][0], [1, 1.0], "what an objective tells")
+        self.assertNotIn("other/never_heard_of", run["curves"])
         self.assertTrue(any("1 line of metrics.jsonl" in note for note in run["notes"]), run["notes"])
         self.assertTrue(any("half written" in note for note in run["notes"]), run["notes"])
 

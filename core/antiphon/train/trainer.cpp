@@ -198,9 +198,10 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
   if (!folder_.writes()) return;
-  show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_,
-                            length_.steps(), result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()),
-                            human_duration(length_.seconds_left(step_))),
+  const auto reward = roll_out_ ? fmt::format("  reward {:.3f}", metrics["train/reward"]) : "";
+  show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f}){}  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_,
+                            length_.steps(), result.loss, loss_average_, reward, rate, lr,
+                            human_bytes(resident_bytes()), human_duration(length_.seconds_left(step_))),
                 step_ == 1);
 }
 
