@@ -118,12 +118,15 @@ model::Batch RollOut::operator()(std::vector<data::PreparedGroup> prompts, int64
   const auto answers = write(prompts, seed);
   const auto per_prompt = static_cast<size_t>(room_.answers);
   std::vector<std::string> expected, texts;
-  for (const auto& group : prompts) expected.push_back(eval::expected_answer(*group.record));
+  std::vector<bool> opened;
+  for (const auto& group : prompts) {
+    expected.push_back(eval::expected_answer(*group.record));
+    const auto& ids = group.sequences.front().ids;
+    opened.push_back(text::opens_thought(std::vector<int32_t>(ids.begin(), ids.end()), loaded_.tokenizer()));
+  }
   for (size_t i = 0; i < answers.size(); ++i) {
     if (answers[i].failure) std::rethrow_exception(answers[i].failure);
-    const auto& ids = prompts[i / per_prompt].sequences.front().ids;
-    const bool opened = text::opens_thought(std::vector<int32_t>(ids.begin(), ids.end()), loaded_.tokenizer());
-    texts.push_back(text::split_thought(answers[i].ids, loaded_.tokenizer(), opened).answer);
+    texts.push_back(text::split_thought(answers[i].ids, loaded_.tokenizer(), opened[i / per_prompt]).answer);
   }
   std::vector<WrittenAnswer> written;
   train::StepMetrics::Sum cut, speed;

@@ -198,7 +198,8 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
   if (!folder_.writes()) return;
-  const auto reward = roll_out_ ? fmt::format("  reward {:.3f}", metrics["train/reward"]) : "";
+  const auto told = metrics.find("train/reward");
+  const auto reward = told == metrics.end() ? "" : fmt::format("  reward {:.3f}", told->second);
   show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f}){}  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_,
                             length_.steps(), result.loss, loss_average_, reward, rate, lr,
                             human_bytes(resident_bytes()), human_duration(length_.seconds_left(step_))),
